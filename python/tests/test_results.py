@@ -154,15 +154,53 @@ def test_a_sweep_is_the_program_s(model, pairs, tmp_path):
     file = tmp_path / "pairs.jsonl"
     file.write_text("\n".join(map(json.dumps, questions)))
     cases = [
-        ({"vector": own, "sites": "block"}, ["--vector", tmp_path / "vector.npy", "--site", "block"]),
+        (
+            {"vector": own, "sites": "block"},
+            ["--vector", tmp_path / "vector.npy", "--site", "block"],
+        ),
         (
             {"vector": tmp_path / "One Vector.npy", "sites": ["ffn+add2", "attn+add2"]},
-            ["--vector", tmp_path / "One Vector.npy", "--site", "ffn,attn", "--rule", "add", "--alpha", "2"],
+            [
+                "--vector",
+                tmp_path / "One Vector.npy",
+                "--site",
+                "ffn,attn",
+                "--rule",
+                "add",
+                "--alpha",
+                "2",
+            ],
         ),
         ({"vector": own}, ["--vector", tmp_path / "vector.npy"]),
-        ({"source_langs": ["de", "fr"], "sites": "ffn"}, ["--source-langs", "de,fr", "--site", "ffn"]),
+        (
+            {"source_langs": ["de", "fr"], "sites": "ffn"},
+            ["--source-langs", "de,fr", "--site", "ffn"],
+        ),
         ({"track": ["yes", "no"], "sites": "ffn"}, ["--track", "yes,no", "--site", "ffn"]),
         ({"track": "none", "sites": "ffn"}, ["--track", "none", "--site", "ffn"]),
+    ]
+    plan = [
+        {
+            "name": "Both",
+            "writes": [
+                {"site": "attn+add2", "source_layer": 3, "target_layer": "j-1"},
+                {"site": "ffn+span3+self", "source_layer": "i", "target_layer": "j+2"},
+                {
+                    "site": "block+add0.5+generated",
+                    "target_layer": "j",
+                    "vector": str(tmp_path / "vector.npy"),
+                },
+            ],
+        },
+        {"name": "one", "writes": [{"site": "block", "source_layer": "i+1", "target_layer": "j"}]},
+    ]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    cases += [
+        ({"plan": plan}, ["--plan", tmp_path / "plan.json"]),
+        (
+            {"plan": tmp_path / "plan.json", "sites": "ffn"},
+            ["--plan", tmp_path / "plan.json", "--site", "ffn"],
+        ),
     ]
     seen = set()
     for k, (how, options) in enumerate(cases):
@@ -200,6 +238,34 @@ def test_vectors_that_are_none(model, pairs, tmp_path):
     with pytest.raises(xt.Error, match="says what it writes itself"):
         model.sweep(pairs, sites="ffn+langs.de", output=tmp_path / "a.db", vector=one)
     assert not (tmp_path / "a.db").exists()
+
+
+@pytest.mark.parametrize(
+    "plan, message",
+    [
+        ({}, "not a list"),
+        ([{"name": "a b", "writes": []}], "intervention 1: name"),
+        ([{"name": "a", "writes": []}], "a: writes"),
+        ([{"name": "a", "writes": [{"site": "attn"}]}], "a: write 1: target_layer"),
+        ([{"name": "a", "wrong": 1}], "intervention 1: wrong"),
+        (
+            [{"name": "a", "writes": [{"site": "attn+shuffled", "target_layer": 1}]}],
+            "a: write 1: site",
+        ),
+        (
+            [{"name": "a", "writes": [{"site": "attn", "source_layer": 8, "target_layer": 1}]}],
+            "layer 8 is out of range",
+        ),
+        (
+            [{"name": "a", "writes": [{"site": "attn", "source_layer": 0, "target_layer": "j"}]}],
+            "counts no layer from the source layer",
+        ),
+    ],
+)
+def test_plans_that_are_none(model, pairs, tmp_path, plan, message):
+    with pytest.raises(xt.Error, match=message) as caught:
+        model.sweep(pairs, plan=plan, output=tmp_path / "a.db")
+    assert caught.value.field.startswith("plan") and not (tmp_path / "a.db").exists()
 
 
 def test_effects_of_first_tokens(results):
@@ -250,9 +316,7 @@ def test_pairs_come_in_many_forms(model, results, pairs, tmp_path, given):
         & wanted["question"].isin([p["id"] for p in pairs[3:5]])
     ]
     assert len(frame) == 4
-    pandas.testing.assert_frame_equal(
-        frame, wanted.reset_index(drop=True), check_categorical=False
-    )
+    pandas.testing.assert_frame_equal(frame, wanted.reset_index(drop=True), check_categorical=False)
 
 
 def test_ctrl_c_keeps_what_is_done(model, pairs, tmp_path):
@@ -397,7 +461,16 @@ def large(tmp_path_factory):
     """A results file of 29,440 responses to questions with long prompts."""
     path = tmp_path_factory.mktemp("large") / "large.db"
     tool = pathlib.Path(__file__).parents[2] / "tools" / "simulate_store.py"
-    size = ["--layers", "48", "--per-language", "2", "--tasks", "xnli", "--lang", "sw,de,zh,tr,el,bg"]
+    size = [
+        "--layers",
+        "48",
+        "--per-language",
+        "2",
+        "--tasks",
+        "xnli",
+        "--lang",
+        "sw,de,zh,tr,el,bg",
+    ]
     subprocess.run([sys.executable, tool, "-o", path, *size], check=True)
     with xt.open(path) as made:
         yield made

@@ -768,6 +768,7 @@ class Model(Handle):
         sites: Union[None, str, Sequence[str]] = None,
         controls: Union[str, Sequence[str]] = (),
         vector: Any = None,
+        plan: Any = None,
         source_langs: Union[str, Sequence[str]] = (),
         track: Union[str, Sequence[str]] = "answers",
         languages: Optional[Sequence[str]] = None,
@@ -809,6 +810,9 @@ class Model(Handle):
             vector: sites write this steering vector in place of the source prompt's value: an
                 array ``[width]`` or ``[layers, width]``, or a file, ``"FILE"`` or ``"FILE:NAME"``,
                 as ``--vector`` has it. A source layer is then the layer whose vector is written.
+            plan: interventions of several transplants each, as ``docs/FORMATS.md`` has them: a list
+                of dicts (a ``vector`` may be an array), or a JSON file. They are sites of their
+                own, beside ``sites``, or alone where those are None.
             source_langs: sites write the mean of the values that the question's source prompts
                 have in these languages; pairs have them as ``sources``, a dict.
             track: words whose log-probability as the first token is stored for every response,
@@ -856,7 +860,7 @@ class Model(Handle):
                 "skip_long": skip_long,
                 "replace": replace,
             },
-            written={"vector": vector, "source_langs": source_langs},
+            written={"vector": vector, "plan": plan, "source_langs": source_langs},
             track=track,
         )
         return open_results(output)

@@ -195,7 +195,9 @@ class ResponseColumns:
 
     def _ask(self, question: Any) -> None:
         """Notes a question, if it is another one than the last."""
-        texts = [question.id if name == "question" else getattr(question, name) for name in QUESTION]
+        texts = [
+            question.id if name == "question" else getattr(question, name) for name in QUESTION
+        ]
         self._asked.append(
             tuple(self._names[name].code(to_str(text)) for name, text in zip(QUESTION, texts))
         )
@@ -228,7 +230,9 @@ class ResponseColumns:
     def _empty_block(self) -> None:
         """Keeps the columns of the block, each in as few bytes as it needs."""
         block = self._block[: self._in_block]
-        texts = np.array([self._texts[number] for number in block["text_number"].tolist()], np.int32)
+        texts = np.array(
+            [self._texts[number] for number in block["text_number"].tolist()], np.int32
+        )
         texts = texts.reshape(-1, 2)
         columns = {name: block[name].copy() for name in ("id", *REALS)}
         columns.update({name: block[name].astype(np.int32) for name in (*WHOLES, "site")})

@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Sequence, Union
 
+from . import _plans
 from ._extras import Bar, Progress
 from ._library import Call, Error, Status, ffi, fill, lib, run, to_c, to_path, to_texts
 from ._vectors import Vector
@@ -166,9 +167,7 @@ def _track(names: _Names, options: Any, given: Any) -> None:
 def _write(names: _Names, options: Any, written: int, label: str, field: str) -> None:
     """Makes all sites write something else than the source prompt's value."""
     if len(label.encode()) >= lib.XT_LABEL_SIZE:
-        raise Error(
-            Status.ARGUMENT, f"is longer than {lib.XT_LABEL_SIZE - 1} letters", field=field
-        )
+        raise Error(Status.ARGUMENT, f"is longer than {lib.XT_LABEL_SIZE - 1} letters", field=field)
     if options.sites == ffi.NULL:  # the task's, in this way
         options.variants, options.variant_count = names.keep("xt_site[]", 1), 1
     sites = options.sites if options.site_count else options.variants
@@ -260,6 +259,13 @@ def sweep(
     vector, langs = written["vector"], to_texts(written["source_langs"], "source_langs")
     if vector is not None and langs:
         raise Error(Status.ARGUMENT, "cannot be combined with source_langs", field="vector")
+    plan = written["plan"]
+    if plan is not None and sites is None and (vector is not None or langs or len(controls)):
+        raise Error(
+            Status.ARGUMENT,
+            "is by itself; vector, source_langs and controls are of sites, " "give them too",
+            field="plan",
+        )
     names, controlled = _Names(), to_texts(controls, "controls")
     questions = _open_dataset(
         names, pairs, benchmark, {**dataset, "others": bool(controlled), "source_langs": langs}
@@ -281,6 +287,8 @@ def sweep(
         _write(names, options, lib.XT_FROM_LANGS, ".".join(langs), "source_langs")
     if vector is not None:
         _write_vector(names, options, Vector.of(vector, model.info))
+    if plan is not None:
+        _plans.fill(names, options, plan, model.info)
     bar = Bar(progress, "sweep", "response")
     call = Call(progress=lambda now: bar(now.share * now.responses_in_all, now.responses_in_all))
     made, store = ffi.new("xt_job **"), ffi.new("xt_store **")

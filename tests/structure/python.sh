@@ -8,7 +8,7 @@ root=$(cd "$here/../.." && pwd)
 
 # tests_pass NAME PYTHON: python/tests, by pytest; what that skips is skipped here
 tests_pass() {
-  "$2" -m pytest -q -rs -c "$root/pyproject.toml" "$root/python/tests" >log 2>&1
+  XT_PROGRAM=$X "$2" -m pytest -q -rs -c "$root/pyproject.toml" "$root/python/tests" >log 2>&1
   same "$1" $? 0
   [ $failures -eq 0 ] || sed 's/^/# /' log | tail -60
   sed -n "s/: could not import '\([^']*\)'.*/: needs \1/; s/^SKIPPED \[[0-9]*\] .*\(python\/.*\):[0-9]*: /ok - \1 # SKIP /p; \$s/^/# /p" log
