@@ -488,7 +488,7 @@ def test_responses_take_little_memory(large, tmp_path):
         assert len(frame) == rows and peak < 400 * rows
     finally:
         tracemalloc.stop()
-    assert frame.memory_usage(deep=True).sum() < 250 * rows
+    assert frame.memory_usage(deep=True).sum() < 300 * rows
 
 
 def test_only_what_is_wanted_is_read(large, monkeypatch):
