@@ -263,7 +263,7 @@ def sweep(
     if plan is not None and sites is None and (vector is not None or langs or len(controls)):
         raise Error(
             Status.ARGUMENT,
-            "is by itself; vector, source_langs and controls are of sites, " "give them too",
+            "is by itself; vector, source_langs and controls are of sites, give them too",
             field="plan",
         )
     names, controlled = _Names(), to_texts(controls, "controls")
