@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "store/store_parts.h"
 
 /* "cpu", or "cuda (NVIDIA H100), cuBLASLt 13.1.0": the kernels without the device's number. */
 static void kind_of(const char *provenance, char kind[STORE_KIND_SIZE]) {
-  json_t *root = json_loads(provenance, 0, NULL);
+  json_t *root = NULL;
+  json_parse(provenance, strlen(provenance), NULL, &root, NULL); /* NULL: nothing is known */
   const json_t *processor = json_object_get(root, "processor");
   const char *kernels = json_string_value(json_object_get(processor, "kernels")),
              *device = json_string_value(json_object_get(processor, "device"));

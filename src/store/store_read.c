@@ -244,7 +244,10 @@ static xt_status copy_effects(Reader *r, xt_store_row *row, xt_error *error) {
  * target_layer, strategy, those of `measured`, the text's number, the strategy's site; of a sample
  * its temperature, top_p, seed and number. */
 static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
-  static const char *const tables[] = {"responses", "sources", "samples", "selections"};
+  static const char *const tables[] = {
+      [ROWS_RESPONSES] = "responses", [ROWS_UNTOUCHED] = "vanilla",
+      [ROWS_SITE] = "responses",      [ROWS_SOURCES] = "sources",
+      [ROWS_SAMPLES] = "samples",     [ROWS_SELECTIONS] = "selections"};
   Columns c = columns_of(&r->store->db, s, tables[r->kind], error);
   xt_store_row row = {
       .question = &r->question,
