@@ -83,7 +83,7 @@ XT_API const char *xt_question_answer_language(const xt_question *question);
  * configuration's with its interventions. As in lm-evaluation-harness 0.4, the text follows a space
  * (nothing after a prompt that ends with white space), its tokens are those of prompt and text
  * together behind the prompt's, `acc` chooses the option with the largest sum, and `acc_norm` that
- * with the largest sum divided by the UTF-8 bytes of its text; the first of equal ones. Calibrated,
+ * with the largest sum divided by the characters (code points) of its text; the first of equal ones. Calibrated,
  * each option's mean over the questions of the same configuration and language is subtracted first
  * (Zhou et al., 2024, arXiv:2309.17249). */
 

@@ -7,6 +7,7 @@
 #include "base/arena_text.h"
 #include "base/mem.h"
 #include "store/store_parts.h"
+#include "text/utf8.h"
 #include "xtransplant/metrics.h"
 
 typedef struct Names {
@@ -20,8 +21,8 @@ typedef struct Scored {
   int source, target;
   bool generated; /* right by its text */
   int gold, count;
-  const double *sums;  /* [count], in the arena */
-  const double *bytes; /* [count] of the options' texts; of the question */
+  const double *sums;    /* [count], in the arena */
+  const double *lengths; /* [count] characters of the options' texts; of the question */
   size_t order;
 } Scored;
 
@@ -30,8 +31,8 @@ typedef struct Gather {
   Names tasks, langs, sites;
   Scored *runs;
   size_t count, capacity;
-  int64_t question; /* whose `bytes` these are */
-  const double *bytes;
+  int64_t question; /* whose `lengths` these are */
+  const double *lengths;
 } Gather;
 
 static xt_status find_name(Gather *g, Names *names, const char *text, size_t *out,
@@ -44,12 +45,13 @@ static xt_status find_name(Gather *g, Names *names, const char *text, size_t *ou
   return XT_STATUS_OK;
 }
 
-static xt_status find_bytes(Gather *g, const xt_store_row *row, xt_error *error) {
-  double *bytes;
-  if (g->bytes && g->question == row->question_number) return XT_STATUS_OK;
-  TRY(ARENA_ALLOC(&g->arena, &bytes, row->option_count, error));
-  for (size_t i = 0; i < row->option_count; i++) bytes[i] = (double)strlen(row->options[i].text);
-  g->bytes = bytes;
+static xt_status find_lengths(Gather *g, const xt_store_row *row, xt_error *error) {
+  double *lengths;
+  if (g->lengths && g->question == row->question_number) return XT_STATUS_OK;
+  TRY(ARENA_ALLOC(&g->arena, &lengths, row->option_count, error));
+  for (size_t i = 0; i < row->option_count; i++)
+    lengths[i] = (double)utf8_count(row->options[i].text, strlen(row->options[i].text));
+  g->lengths = lengths;
   g->question = row->question_number;
   return XT_STATUS_OK;
 }
@@ -70,11 +72,11 @@ static xt_status gather(void *user, const xt_store_row *row, xt_error *error) {
   TRY(find_name(g, &g->tasks, row->question->task, &run.task, error));
   TRY(find_name(g, &g->langs, row->question->lang, &run.lang, error));
   TRY(find_name(g, &g->sites, row->site, &run.site, error));
-  TRY(find_bytes(g, row, error));
+  TRY(find_lengths(g, row, error));
   TRY(ARENA_ALLOC(&g->arena, &sums, row->option_count, error));
   memcpy(sums, row->option_sums, row->option_count * sizeof *sums);
   run.sums = sums;
-  run.bytes = g->bytes;
+  run.lengths = g->lengths;
   TRY(MEM_GROW(&g->runs, &g->capacity, g->count + 1, error));
   g->runs[g->count++] = run;
   return XT_STATUS_OK;
@@ -109,7 +111,7 @@ typedef struct Tally {
 } Tally;
 
 static double score(const Scored *run, int option, bool norm) {
-  return norm ? run->sums[option] / fmax(run->bytes[option], 1) : run->sums[option];
+  return norm ? run->sums[option] / fmax(run->lengths[option], 1) : run->sums[option];
 }
 
 /* The option with the largest score over its mean; `means` NULL: 0. The first of equal ones. */

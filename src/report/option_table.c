@@ -25,7 +25,7 @@ static xt_status add_table(xt_report *r, Table **out, xt_error *error) {
       "Accuracies over the runs whose options were scored, of a site over all its configurations, "
       "then of the one with the largest acc_norm, which is chosen on the same questions. "
       "Generated: by the generated text. acc: of the option with the largest log-probability of "
-      "its whole text; acc_norm: divided by its bytes. Calibrated: after subtraction of each "
+      "its whole text; acc_norm: divided by its characters. Calibrated: after subtraction of each "
       "option's mean over the questions of the same configuration and language.%s",
       report_layers_note(r));
   for (size_t c = 0; c < sizeof names / sizeof *names; c++) table_column(t, "", names[c]);

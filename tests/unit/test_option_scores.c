@@ -15,7 +15,7 @@ static const char questions[] = QUESTION("a", "sw", "Two: (1) (2) (3)", "Swali",
     QUESTION("b", "sw", "Three: (1) (2) (3)", "Swali mbili:\\n", "1", "xnli")
         QUESTION("c", "sw", "Paris", "Mji", "p", "xquad")
             QUESTION("d", "Germany", "Waehle:\\n(A) Ja\\n(B) Nein\\nAntwort:",
-                     "Chagua:\\n(A) Yes\\n(B) No way \\n(C) Maybe\\nJibu:", "B", "globalopinionqa");
+                     "Chagua:\\n(A) Так\\n(B) No way \\n(C) Maybe\\nJibu:", "B", "globalopinionqa");
 
 static const char *const names[] = {
     "attn",      "block+add2+span2", "attn+heads1", "block+blend0.5+all", "ffn+add-1+generated",
@@ -204,20 +204,20 @@ static xt_status count_untouched(void *user, const xt_option_row *row, xt_error 
   ++*rows;
   const int golds[] = {2, 0};
   /* "Inajumuisha", "Kuegemea upande wowote", "Kupingana" */
-  const double bytes[] = {11, 22, 9};
+  const double lengths[] = {11, 22, 9};
   double right = 0, normalised = 0, calibrated = 0;
   for (int q = 0; q < 2; q++) {
     const double *mine = expected + 3 * (size_t)(1 + q) * (1 + 4 * SITES),
                  *other = expected + 3 * (size_t)(2 - q) * (1 + 4 * SITES);
-    int best = 0, of_rest = 0, of_byte = 0;
+    int best = 0, of_rest = 0, of_length = 0;
     for (int o = 1; o < 3; o++) {
       if (mine[o] > mine[best]) best = o;
-      if (mine[o] / bytes[o] > mine[of_byte] / bytes[of_byte]) of_byte = o;
+      if (mine[o] / lengths[o] > mine[of_length] / lengths[of_length]) of_length = o;
       if (mine[o] - (mine[o] + other[o]) / 2 > mine[of_rest] - (mine[of_rest] + other[of_rest]) / 2)
         of_rest = o;
     }
     right += best == golds[q];
-    normalised += of_byte == golds[q];
+    normalised += of_length == golds[q];
     calibrated += of_rest == golds[q];
   }
   assert_int_equal(row->runs, 2);
@@ -238,8 +238,8 @@ static void are_counted(void **state) {
   assert_int_equal(rows, 2); /* of the language, and of all */
 }
 
-/* "Yes", "No way", "Maybe": the first has the largest sum, the second, which is right, the largest
- * one by its bytes. */
+/* "Так", "No way", "Maybe": the first has the largest sum, the second, which is right, the largest
+ * one by its characters; by its bytes the first would have it. */
 static xt_status count_made_up(void *user, const xt_option_row *row, xt_error *error) {
   int *rows = user;
   (void)error;
@@ -250,7 +250,7 @@ static xt_status count_made_up(void *user, const xt_option_row *row, xt_error *e
   return XT_STATUS_OK;
 }
 
-static void sums_are_divided_by_bytes(void **state) {
+static void sums_are_divided_by_characters(void **state) {
   (void)state;
   static const double sums[] = {-1, -1.5, -1.4}; /* as stored: the least significant byte first */
   xt_error error;
@@ -258,9 +258,9 @@ static void sums_are_divided_by_bytes(void **state) {
   sqlite3 *db;
   sqlite3_stmt *change;
   int rows = 0;
-  sweep("bytes.db");
-  score("bytes.db", NULL);
-  assert_int_equal(sqlite3_open(path_of("bytes.db"), &db), SQLITE_OK);
+  sweep("lengths.db");
+  score("lengths.db", NULL);
+  assert_int_equal(sqlite3_open(path_of("lengths.db"), &db), SQLITE_OK);
   assert_int_equal(sqlite3_prepare_v2(db,
                                       "UPDATE option_scores SET sums = ?1 WHERE instance IN "
                                       "(SELECT id FROM instances WHERE task = 'globalopinionqa')",
@@ -270,7 +270,7 @@ static void sums_are_divided_by_bytes(void **state) {
   assert_int_equal(sqlite3_step(change), SQLITE_DONE);
   sqlite3_finalize(change);
   sqlite3_close(db);
-  ASSERT_OK(xt_store_open(path_of("bytes.db"), XT_STORE_READ, &store, &error));
+  ASSERT_OK(xt_store_open(path_of("lengths.db"), XT_STORE_READ, &store, &error));
   ASSERT_OK(xt_store_summarize_options(store, count_made_up, &rows, &error));
   xt_store_close(store);
   assert_true(rows > 2);
@@ -279,6 +279,6 @@ static void sums_are_divided_by_bytes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(are_plain_sums), cmocka_unit_test(in_steps),
                                      cmocka_unit_test(are_counted),
-                                     cmocka_unit_test(sums_are_divided_by_bytes)};
+                                     cmocka_unit_test(sums_are_divided_by_characters)};
   return cmocka_run_group_tests(tests, start, tear_down);
 }
