@@ -105,7 +105,7 @@ done
 "$X" sweep $small $pairs --progress plain -o quiet.db 2>err
 same "--quiet: no progress either" "$(cat err)" ""
 if command -v script >/dev/null; then # a terminal: one line that changes, gone at the end
-  script -qec "$X sweep -m $model --threads 2 $long -o terminal.db" /dev/null >terminal </dev/null
+  script -qec "$X sweep -m $model --threads 2 $pairs --max-new-tokens 100 --max-rows 12 -o terminal.db" /dev/null >terminal </dev/null
   tr '\r' '\n' <terminal | grep -Eq '^[0-9.]+%  [0-9]+/876 responses .*  ETA [0-9]+:[0-9]{2}:[0-9]{2}' && pass "progress on a terminal" || fail "progress on a terminal" "$(head -c 300 terminal)"
 fi
 printf '{"prompt": "a", "response": "b"}\n' >train.jsonl
