@@ -319,6 +319,15 @@ static void test_plans_share(void **state) {
   fixture_close(&f);
 }
 
+/* Every site shares layers with others, or its plan says that it runs alone. */
+static void test_sites_share(void **state) {
+  (void)state;
+  Fixture f;
+  ways_open(&f, NULL, 1);
+  for (int site = 0; site < SITES; site++) cost_of(&f, site); /* which asserts it */
+  fixture_close(&f);
+}
+
 /* A plan says which responses share nothing; a site that is none is refused before any work. */
 static void test_plan(void **state) {
   (void)state;
@@ -369,6 +378,7 @@ static void test_plan(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_equals_run_alone), cmocka_unit_test(test_cutting_does_not_matter),
-      cmocka_unit_test(test_plans_share), cmocka_unit_test(test_plan)};
+      cmocka_unit_test(test_plans_share), cmocka_unit_test(test_sites_share),
+      cmocka_unit_test(test_plan)};
   return cmocka_run_group_tests_name("ways", tests, NULL, NULL);
 }
