@@ -10,20 +10,13 @@ import numpy as np
 import pyarrow  # type: ignore[import-untyped,import-not-found,unused-ignore]
 import pyarrow.parquet  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
+from ._responses import REALS
+
 if TYPE_CHECKING:
     import pandas
 
 WHOLE = ("source_layer", "target_layer", "tokens")
-REAL = (
-    "margin",
-    "entropy",
-    "mean_entropy",
-    "mean_logprob",
-    "nll_standalone",
-    "nll_conditional",
-    "kl_untouched",
-    "kl_source",
-)
+REAL = (*REALS, "kl_untouched", "kl_source")
 UNIQUE = ("id", "tracked")
 TEXTS = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())  # that repeat: written once a group
 
