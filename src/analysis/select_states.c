@@ -9,6 +9,7 @@
 
 #include "analysis/cholesky.h"
 #include "analysis/select_fits.h"
+#include "base/ids.h"
 #include "base/mem.h"
 #include "store/store_parts.h"
 
@@ -39,7 +40,7 @@ static xt_status read_activations(Reader *r, Prompt p, float *out, xt_error *err
   const size_t numbers = STATE_COUNT * s->width;
   for (size_t i = 0; i < s->count; i++) {
     const Prompt *q = &r->prompts[i];
-    if (q->count != p.count || memcmp(q->ids, p.ids, p.count * sizeof *p.ids) != 0) continue;
+    if (ids_compare(q->ids, q->count, p.ids, p.count) != 0) continue;
     memcpy(out, s->values + i * numbers, numbers * sizeof *out);
     return XT_STATUS_OK;
   }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ids.h"
 #include "base/mem.h"
 #include "model/rope.h"
 
@@ -31,10 +32,7 @@ static int compare_interventions(const xt_intervention *a, const xt_intervention
 }
 
 static size_t common_ids(const PrefixKey *a, const PrefixKey *b) {
-  const size_t least = a->count < b->count ? a->count : b->count;
-  size_t n = 0;
-  while (n < least && a->ids[n] == b->ids[n]) n++;
-  return n;
+  return ids_common(a->ids, a->count, b->ids, b->count);
 }
 
 int prefix_compare(const PrefixKey *a, const PrefixKey *b) {

@@ -18,7 +18,7 @@ void job_free_controls(xt_job *job);
 
 /* For what is not a sweep, but writes what a job's sites write: the question that has this key of a
  * store (STORE_KEY_SIZE), looked for from *index on and then from the first on, because a key is a hash of
- * all texts and both have their questions in one order; and the site of this name. False: the job
+ * all texts and the next question of a store is near the last one in the job; and the site of this name. False: the job
  * does not have it. */
 bool job_find_question(const xt_job *job, const char *key, size_t *index);
 bool job_find_site(const xt_job *job, const xt_site *site, size_t *index);

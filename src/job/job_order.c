@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ids.h"
 #include "base/mem.h"
 #include "job/job.h"
 #include "sweep/prompt_tokens.h"
@@ -21,8 +22,7 @@ static int by_index(const Place *x, const Place *y) {
 }
 static int by_prompt(const void *a, const void *b) {
   const Place *x = a, *y = b;
-  if (x->count != y->count) return x->count < y->count ? -1 : 1;
-  const int order = memcmp(x->ids, y->ids, x->count * sizeof *x->ids);
+  const int order = ids_compare(x->ids, x->count, y->ids, y->count);
   return order ? order : by_index(x, y);
 }
 static int in_order(const void *a, const void *b) { return by_index(a, b); }
@@ -42,9 +42,7 @@ static void find_first(const xt_job *job, bool target, Place *places) {
   qsort(places, job->count, sizeof *places, by_prompt);
   for (size_t i = 0, same = 0; i < job->count; i++) {
     const Place *p = &places[same];
-    if (p->count != places[i].count ||
-        memcmp(p->ids, places[i].ids, p->count * sizeof *p->ids) != 0)
-      same = i;
+    if (ids_compare(p->ids, p->count, places[i].ids, places[i].count) != 0) same = i;
     if (places[same].index < places[i].first) places[i].first = places[same].index;
   }
   qsort(places, job->count, sizeof *places, in_order);

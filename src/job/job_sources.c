@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/ids.h"
 
 static int compare_sources(const xt_job *job, size_t a, size_t b) {
   const xt_instance *x = &job->instances[a], *y = &job->instances[b];
-  if (x->source_count != y->source_count) return x->source_count < y->source_count ? -1 : 1;
-  return memcmp(x->source, y->source, x->source_count * sizeof *x->source);
+  return ids_compare(x->source, x->source_count, y->source, y->source_count);
 }
 
 typedef struct Place {

@@ -22,14 +22,12 @@ static const char untouched[] = OF_RESPONSE "'vanilla', -1, -1, NULL, %s, t.id, 
                                             "r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
 static const char of_source[] = OF_RESPONSE "'source', -1, -1, NULL, %s, t.id, NULL FROM sources r "
                                             "JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
-static const char transplanted[] =
-    OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r "
-                "JOIN texts t ON t.id = r.text"
-                " WHERE r.instance = ?1 ORDER BY r.site, r.source_layer, r.target_layer";
+#define OF_TRANSPLANT                                                                          \
+  OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r " \
+              "JOIN texts t ON t.id = r.text WHERE r.instance = ?1"
+static const char transplanted[] = OF_TRANSPLANT " ORDER BY r.site, r.source_layer, r.target_layer";
 static const char of_site[] =
-    OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r "
-                "JOIN texts t ON t.id = r.text"
-                " WHERE r.instance = ?1 AND r.site = ?2 ORDER BY r.source_layer, r.target_layer";
+    OF_TRANSPLANT " AND r.site = ?2 ORDER BY r.source_layer, r.target_layer";
 static const char selected[] =
     OF_RESPONSE "s.site AS site, s.source_layer, s.target_layer, s.strategy AS strategy, %s, t.id, "
                 "s.site FROM selections s"
