@@ -19,6 +19,10 @@ expect "a pattern" 0
 "$X" export pattern.db | cmp -s - whole.jsonl && pass "a pattern's files are joined" || fail "a pattern's files are joined"
 run "$X" merge told.db parts
 same "how many files" "$(cat err)" "told.db: 432 responses and 12 untouched runs of 12 questions, from 4 files"
+run "$X" merge plain.db parts --progress plain
+same "progress" "$(head -1 err | sed 's/ETA .*/ETA/')" "1/4 files  ETA"
+run "$X" merge none.db parts --progress none
+same "no progress" "$(grep -c files.*ETA err)" 0
 # ---- shards that are missing are named
 lacks() { run "$X" merge "$@" --json; sed -n 's/^A PART: //p' err | tr '\n' ';'; sed -n 's/.*"missing_shards": \(\[.*\]\).*/\1/p' out; }
 same "nothing is missing" "$(lacks a1.db parts)" "[]"
