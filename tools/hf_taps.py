@@ -69,7 +69,7 @@ PLACES = {
     "xglm": ("self_attn", "final_layer_norm", "fc2"),
 }
 USUAL = ("self_attn", "post_attention_layernorm", "mlp")
-PROJECTIONS = {"gpt_neox": "attention.dense"}  # modules whose input is what the heads give, where they are not self_attn.o_proj
+PROJECTIONS = {"gpt_neox": "attention.dense", "bloom": "self_attention.dense", "xglm": "self_attn.out_proj"}  # modules whose input is what the heads give, where they are not self_attn.o_proj
 
 
 def places(model):

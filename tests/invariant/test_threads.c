@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "models.h"
+#include "sleep.h"
 
 #define WORKERS 3
 static const int32_t prompt[] = {1, 75, 107, 104, 35, 102, 100, 115, 108, 119, 100, 111};
@@ -82,6 +83,7 @@ static void test_fork(void **state) {
     models_open("tiny-qwen2", "bf16", &options, &model, &session);
     ASSERT_OK(xt_session_generate(session, &request, 1, NULL, &parent, &error));
     fflush(NULL);
+    wait_for_sleep();
     const pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sleep.h"
 #include "support.h"
 
 #include "base/parallel.h"
@@ -167,6 +168,7 @@ static void test_fork(void **state) {
   parallel_for(pool, 1000, count_item, &c);
   check_once(&c, 1000);
   fflush(NULL);
+  wait_for_sleep();
   const pid_t child = fork();
   assert_true(child >= 0);
   if (child == 0) {
