@@ -66,12 +66,33 @@ run "$X" report stored.db --quiet -o stored-report
 same "stored: report has them beside the sweep's site" "$code $(for s in block plan.same-layer-block plan.incline-block-add3 plan.arithmetic-block-add3 plan.forcing-block-add3-all; do grep -l "$s" stored-report/best.csv; done | wc -l)" "0 5"
 refuses "stored: no language identification" 2 "xtransplant baseline: --lid: has no effect with --output; the metrics verb then measures" "$X" baseline $small --method same-layer --pairs pairs.jsonl --lid x -o stored.db
 
+# ---- prompts as a sweep has them: in a chat template, with a request to reason, too long
+cp -r "$model" chat
+printf '%s' "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}<answer>" >chat/chat_template.jinja
+ways="--chat --system Brief. --date 2026-05-17 --repetition-penalty 1.2 --skip-long"
+awk 'BEGIN { printf "{\"id\": \"long\", \"lang\": \"sw\", \"source\": \"a\", \"target\": \""; while (n++ < 9000) printf "a b "; print "\", \"gold\": \"a\", \"task\": \"xquad\"}" }' >long.jsonl
+sed 's/"lang"/"source_lang": "en", "lang"/' pairs.jsonl long.jsonl >asked.jsonl
+for ways in "$ways" "--skip-long --cot"; do
+  rm -f sweep.db stored.db
+  "$X" sweep -m chat --threads 1 --quiet --max-new-tokens 4 $ways --pairs asked.jsonl --site block --source-layers 2 --target-layers 2 -o sweep.db
+  run "$X" baseline -m chat --threads 1 --max-new-tokens 4 $ways --method same-layer --pairs asked.jsonl --layers 2 -o stored.db
+  same "$ways: what is left out is told once" "$code $(grep -c 'sw, line 13.* is too long' err)" "0 1"
+  for db in sweep stored; do "$X" export $db.db 2>/dev/null | sed 's/"site": "[^"]*"/"site": ""/; s/"source_layer": [0-9]*/"source_layer": 0/; s/"id": "[^"]*"//' | sort >$db.jsonl; done
+  same "$ways: the sweep's prompts and responses" "$(cksum <stored.jsonl)" "$(cksum <sweep.jsonl)"
+  right=$("$X" export sweep.db 2>/dev/null | grep '"site": "block"' | grep -c '"acc": 1')
+  run "$X" baseline -m chat --threads 1 --quiet --max-new-tokens 4 $ways --method same-layer --pairs asked.jsonl --layers 2 --json
+  same "$ways: the sweep's accuracy" "$(grep '"lang": null' out | field accuracy | awk '{ printf "%.6f", $1 }')" "$(awk -v n="$right" 'BEGIN { printf "%.6f", n / 12 }')"
+done
+run "$X" baseline -m chat --threads 1 --quiet --max-new-tokens 4 --skip-long --chat --method forcing --parallel parallel.jsonl --pairs asked.jsonl --layers 2 --json
+expect "parallel prompts in the template" 0
+
 # ---- refusals
+refuses "a date without a chat" 2 "xtransplant baseline: --date: needs --chat" "$X" baseline $small --method same-layer --pairs pairs.jsonl --date 2026-05-17
 grep -v '"tr"' parallel.jsonl >sw.jsonl
 refuses "no parallel prompts" 2 "xtransplant baseline: --parallel: missing; incline learns from parallel prompts" "$X" baseline $small --method incline --pairs pairs.jsonl
 refuses "a language without parallel prompts" 3 "xtransplant baseline: sw.jsonl: lang: has no prompts in tr, in which questions are asked" \
   "$X" baseline $small --method arithmetic --parallel sw.jsonl --pairs pairs.jsonl
-refuses "no questions" 2 "xtransplant baseline: give --task and --data, or --pairs" "$X" baseline $small --method same-layer
+refuses "no questions" 2 "xtransplant baseline: --task: missing; give --task and --data, or --pairs" "$X" baseline $small --method same-layer
 refuses "no list of layers" 2 "xtransplant baseline: --layers: 'x' is not a list of layers" "$X" baseline $small --method same-layer --pairs pairs.jsonl --layers x
 refuses "a layer that the model does not have" 3 "xtransplant baseline: --layers: layer 9 is out of range: this model has layers 0 to 5" "$X" baseline $small --method same-layer --pairs pairs.jsonl --layers 9
 finish

@@ -4,39 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-static xt_status encode(const xt_tokenizer *tokenizer, const char *text, const int32_t **ids,
-                        size_t *count, xt_error *error) {
-  int32_t *own = NULL;
-  const xt_status status =
-      xt_tokenizer_encode(tokenizer, text, strlen(text), true, &own, count, error);
-  *ids = own;
-  return status;
-}
-
-xt_status questions_read(Questions *out, const SweepArguments *arguments,
-                         const xt_tokenizer *tokenizer, xt_error *error) {
+xt_status questions_read(Questions *out, const SweepArguments *arguments, const LoadedModel *model,
+                         xt_error *error) {
   xt_status status;
   *out = (Questions){0};
   TRY_DONE(job_read(&out->job, arguments, error));
-  const size_t count = xt_dataset_count(out->job.dataset);
-  out->asked = calloc(count ? count : 1, sizeof *out->asked);
+  TRY_DONE(job_create(&out->job, model, NULL, "", error));
+  out->count = out->job.info.questions;
+  out->asked = calloc(out->count ? out->count : 1, sizeof *out->asked);
   if (!out->asked) TRY_DONE(error_memory(error));
-  for (; out->count < count; out->count++) {
-    Asked *a = &out->asked[out->count];
-    a->question = xt_dataset_get(out->job.dataset, out->count);
+  for (size_t i = 0; i < out->count; i++) {
+    Asked *a = &out->asked[i];
+    a->question = xt_job_question(out->job.job, i);
+    a->ids = xt_job_instance(out->job.job, i);
     while (strcmp(out->asked[a->kin].question->source, a->question->source) != 0) a->kin++;
-    TRY_DONE(encode(tokenizer, a->question->source, &a->ids.source, &a->ids.source_count, error));
-    TRY_DONE(encode(tokenizer, a->question->target, &a->ids.target, &a->ids.target_count, error));
   }
 done:
   return status;
 }
 
 void questions_deinit(Questions *q) {
-  for (size_t i = 0; q->asked && i < xt_dataset_count(q->job.dataset); i++) {
-    xt_free((void *)(uintptr_t)q->asked[i].ids.source);
-    xt_free((void *)(uintptr_t)q->asked[i].ids.target);
-  }
   free(q->asked);
   job_deinit(&q->job);
   *q = (Questions){0};

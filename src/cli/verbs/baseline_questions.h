@@ -14,21 +14,22 @@ typedef struct Judged {
 
 typedef struct Asked {
   const xt_question *question; /* borrowed from the dataset */
-  xt_instance ids;             /* owned */
+  const xt_instance *ids;      /* borrowed from the job */
   size_t kin;                  /* the first question of the same source prompt */
   Judged untouched, changed;
 } Asked;
 
 typedef struct Questions {
-  SweepJob job;
+  SweepJob job; /* which has their prompts, and is not run */
   Asked *asked;
   size_t count;
 } Questions;
 
-/* Reads the questions of a task or a file of pairs, and their prompts as the sweep reads them. The
- * caller frees what it holds with questions_deinit, also after a failure. */
+/* Reads the questions of a task or a file of pairs, and their prompts as the sweep reads them:
+ * `arguments` are read until questions_deinit. The caller frees what it holds with questions_deinit,
+ * also after a failure. */
 xt_status questions_read(Questions *questions, const SweepArguments *arguments,
-                         const xt_tokenizer *tokenizer, xt_error *error);
+                         const LoadedModel *model, xt_error *error);
 void questions_deinit(Questions *questions);
 
 /* langid may be NULL. */

@@ -81,9 +81,10 @@ static xt_status print_stored(const SweepJob *job, const xt_job_result *result, 
   return error_memory(error);
 }
 
-xt_status baseline_store(const BaselineSite *what, SweepJob *job, const LoadedModel *model,
-                         bool *stopped, xt_error *error) {
-  const char *output = job->arguments->output;
+xt_status baseline_store(const BaselineSite *what, const LoadedModel *model, bool *stopped,
+                         xt_error *error) {
+  const SweepArguments *arguments = what->questions->job.arguments;
+  const char *output = arguments->output;
   char label[XT_LABEL_SIZE], hash[XT_MODEL_HASH_SIZE], *command = NULL;
   Values values = {what, (size_t)model->info.layers * (size_t)model->info.width};
   xt_plan_write write = {
@@ -91,25 +92,27 @@ xt_status baseline_store(const BaselineSite *what, SweepJob *job, const LoadedMo
   xt_job_result result = {0};
   xt_store *store = NULL;
   xt_status status;
-  job->own_site = (xt_job_plan_site){.name = label, .writes = &write, .write_count = 1};
+  SweepJob job = job_anew(&what->questions->job);
+  job.own_site = (xt_job_plan_site){.name = label, .writes = &write, .write_count = 1};
   if (what->values) {
     write.site.from = XT_FROM_VECTOR;
     strcpy(write.site.label, "learned");
-    job->own_site.vector = values_of;
-    job->own_site.user = &values;
+    job.own_site.vector = values_of;
+    job.own_site.user = &values;
   }
   TRY_DONE(make_label(what, label, error));
-  command = command_text(what, job->arguments);
+  command = command_text(what, arguments);
   if (!command) TRY_DONE(error_memory(error));
-  TRY_DONE(model_hash(model, job->arguments->model.quiet, hash, error));
-  TRY_DONE(job_create(job, model, NULL, command, error));
+  TRY_DONE(model_hash(model, arguments->model.quiet, hash, error));
+  TRY_DONE(job_create(&job, model, NULL, command, error));
   if (access(output, F_OK) == 0) TRY_DONE(xt_store_open(output, XT_STORE_WRITE, &store, error));
-  TRY_DONE(job_plan(job, store, hash, error));
+  TRY_DONE(job_plan(&job, store, hash, error));
   if (!store) TRY_DONE(xt_store_open(output, XT_STORE_WRITE, &store, error));
-  if (job->info.has_work) TRY_DONE(job_run(job, model, store, &result, error));
-  TRY_DONE(print_stored(job, &result, label, error));
+  if (job.info.has_work) TRY_DONE(job_run(&job, model, store, &result, error));
+  TRY_DONE(print_stored(&job, &result, label, error));
 done:
   *stopped = status == XT_STATUS_CANCELLED;
+  xt_job_free(job.job);
   xt_store_close(store);
   free(command);
   return status;

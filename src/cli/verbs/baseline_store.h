@@ -14,9 +14,9 @@ typedef struct BaselineSite {
 } BaselineSite;
 
 /* Runs what the results file lacks, each target layer of the questions' arguments by itself, and
- * prints the site's name and how many responses it has. `job` is that of the questions. *stopped: it
- * was stopped, and the same continues. */
-xt_status baseline_store(const BaselineSite *what, SweepJob *job, const LoadedModel *model,
-                         bool *stopped, xt_error *error);
+ * prints the site's name and how many responses it has. *stopped: it was stopped, and the same
+ * continues. */
+xt_status baseline_store(const BaselineSite *what, const LoadedModel *model, bool *stopped,
+                         xt_error *error);
 
 #endif

@@ -39,30 +39,7 @@ static const Option options[] = {
      .value = "FILE",
      .help = "parallel prompts to learn from, as JSON lines like those of --pairs: all methods but "
              "same-layer need some in every language; they should not be the questions"},
-    {.name = "task",
-     .letter = 't',
-     .type = OPTION_ENUM,
-     .field = OPTION_FIELD(Arguments, int, sweep.task),
-     .value = "T",
-     .choices_from = xt_task_names,
-     .help = "the benchmark"},
-    {.name = "data",
-     .letter = 'd',
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.data),
-     .value = "DIR",
-     .help = "the benchmark's folder as released"},
-    {.name = "pairs",
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.pairs),
-     .value = "FILE",
-     .help = "JSON lines {id, lang, source, target, gold, task}, instead of --task and --data"},
-    {.name = "lang",
-     .letter = 'l',
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.languages),
-     .value = "LIST",
-     .help = "the languages to run, separated by commas; without it, all languages of the task"},
+    OPTIONS_QUESTIONS(Arguments, sweep.task, sweep.data, sweep.pairs, sweep.languages, sweep.pivot),
     {.name = "limit",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, sweep.limit),
@@ -114,7 +91,14 @@ static const Option options[] = {
      .help =
          "store the responses in this results file, beside those of sweeps, instead of printing "
          "figures; report then has them as a site of its own. What is there is not run again"},
+    OPTION_COT(Arguments, sweep.cot),
+    OPTIONS_CHAT(Arguments, sweep.chat),
     OPTION_MAX_NEW_TOKENS(Arguments, sweep.max_new_tokens),
+    OPTION_PENALTY(Arguments, sweep.penalty),
+    {.name = "skip-long",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, sweep.skip_long),
+     .help = "leave out and list the questions that are longer than the model's context"},
     OPTIONS_COMPUTE(Arguments, sweep.model),
     OPTION_QUIET(Arguments, sweep.model.quiet),
     OPTION_JSON(Arguments, sweep.model.json),
@@ -166,7 +150,7 @@ static xt_status align(const Baseline *b, const char *lang, int layer, xt_alignm
 }
 
 static xt_request prompt_of(const Questions *questions, size_t i, bool source) {
-  const xt_instance *ids = &questions->asked[i].ids;
+  const xt_instance *ids = questions->asked[i].ids;
   return (xt_request){.ids = source ? ids->source : ids->target,
                       .count = source ? ids->source_count : ids->target_count};
 }
@@ -272,15 +256,17 @@ static xt_status run_all(Baseline *b, int layer, xt_error *error) {
         .rule = site.rule,
         .alpha = site.alpha,
         .value = values + (layer < 0 ? 0 : state_at(b, i, layer))};
-    requests[i] = (xt_request){.ids = a->ids.target,
-                               .count = a->ids.target_count,
+    requests[i] = (xt_request){.ids = a->ids->target,
+                               .count = a->ids->target_count,
                                .interventions = layer < 0 ? NULL : &changes[i],
                                .intervention_count = layer >= 0};
   }
   if (!status)
     status = xt_session_generate(
         b->model.session, requests, n,
-        &(xt_generate_options){.max_new_tokens = b->arguments->sweep.max_new_tokens}, out, error);
+        &(xt_generate_options){.max_new_tokens = b->questions.job.info.max_new_tokens,
+                               .repetition_penalty = b->arguments->sweep.penalty},
+        out, error);
   for (size_t i = 0; i < n && !status; i++) {
     Asked *a = &b->questions.asked[i];
     status = question_judge(a, b->tokenizer, b->langid, &out[i],
@@ -313,18 +299,22 @@ static xt_status print_layer(const Baseline *b, int layer, xt_error *error) {
 static xt_status prepare(Baseline *b, xt_error *error) {
   const Arguments *a = b->arguments;
   xt_status status;
-  TRY_DONE(model_describe(&a->sweep.model, &b->model, error));
   TRY_DONE(model_load(&a->sweep.model, &b->model, error));
   b->tokenizer = xt_model_tokenizer(b->model.model);
   if (!b->tokenizer)
     TRY_DONE(
         error_set(error, XT_STATUS_INPUT, a->sweep.model.model, NULL, -1,
                   "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights"));
-  TRY_DONE(questions_read(&b->questions, &a->sweep, b->tokenizer, error));
-  b->parallel_arguments =
-      (SweepArguments){.model = a->sweep.model, .pairs = a->parallel, .languages = NULL};
+  TRY_DONE(questions_read(&b->questions, &a->sweep, &b->model, error));
+  b->parallel_arguments = (SweepArguments){.model = a->sweep.model,
+                                           .pairs = a->parallel,
+                                           .source_layers = a->sweep.source_layers,
+                                           .target_layers = a->sweep.target_layers,
+                                           .chat = a->sweep.chat,
+                                           .cot = a->sweep.cot,
+                                           .skip_long = a->sweep.skip_long};
   if (a->parallel && a->method != SAME_LAYER) {
-    TRY_DONE(questions_read(&b->parallel, &b->parallel_arguments, b->tokenizer, error));
+    TRY_DONE(questions_read(&b->parallel, &b->parallel_arguments, &b->model, error));
     TRY_DONE(read_states(b, &b->parallel, true, &b->sources, error));
     TRY_DONE(read_states(b, &b->parallel, false, &b->targets, error));
   }
@@ -348,7 +338,7 @@ static xt_status store(Baseline *b, xt_error *error) {
                              .ridge = a->method == INCLINE ? a->ridge : 0,
                              .questions = &b->questions,
                              .parallel = &b->parallel};
-  return baseline_store(&what, &b->questions.job, &b->model, &b->stopped, error);
+  return baseline_store(&what, &b->model, &b->stopped, error);
 }
 
 /* Runs all kept layers, and prints each. */
@@ -369,10 +359,11 @@ done:
 static xt_status execute(Baseline *b, xt_error *error) {
   bool *keep = NULL;
   xt_status status;
-  TRY_DONE(prepare(b, error));
+  TRY_DONE(model_describe(&b->arguments->sweep.model, &b->model, error));
   keep = calloc((size_t)b->model.info.layers, sizeof *keep);
   if (!keep) TRY_DONE(error_memory(error));
   TRY_DONE(layers_resolve(b->arguments->layers, b->model.info.layers, "--layers", keep, error));
+  TRY_DONE(prepare(b, error));
   for (int layer = 0; layer < b->model.info.layers; layer++)
     if (keep[layer]) TRY_DONE(find_values(b, layer, error));
   status = b->arguments->sweep.output ? store(b, error) : print_all(b, keep, error);
@@ -386,10 +377,9 @@ static int run(const Cli *cli, void *opaque) {
   Baseline b = {.arguments = a};
   xt_error error;
   a->sweep.has_task = option_is_given(cli, "task");
-  if (!a->sweep.pairs && (!a->sweep.has_task || !a->sweep.data))
-    return cli_usage(cli, "give --task and --data, or --pairs");
-  if (a->sweep.pairs && (a->sweep.has_task || a->sweep.data))
-    return cli_usage(cli, "--pairs: cannot be combined with --task and --data");
+  const int wrong = job_usage(cli, &a->sweep),
+            wrong_chat = wrong ? 0 : chat_usage(cli, &a->sweep.chat);
+  if (wrong || wrong_chat) return wrong ? wrong : wrong_chat;
   if (a->method != SAME_LAYER && !a->parallel)
     return cli_usage(cli, "--parallel: missing; %s learns from parallel prompts",
                      methods[a->method]);

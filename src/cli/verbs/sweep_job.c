@@ -83,7 +83,7 @@ const char *job_input(const SweepArguments *a) { return a->pairs ? input_name(a-
 
 static void warn(void *user, const char *message) {
   const SweepJob *job = user;
-  cli_note(job->arguments->model.quiet, "%s", message);
+  cli_note(job->arguments->model.quiet || job->warned, "%s", message);
 }
 
 static bool wants_stop(void *user) {
@@ -233,6 +233,14 @@ static xt_status list_plans(SweepJob *job, const LoadedModel *model, xt_job_plan
   return XT_STATUS_OK;
 }
 
+/* Puts the prompts into the chat template, once. */
+static xt_status render(SweepJob *job, const LoadedModel *model, xt_error *error) {
+  const ChatArguments *chat = &job->arguments->chat;
+  if (!chat->chat || job->rendered) return XT_STATUS_OK;
+  job->rendered = true;
+  return chat_dataset(job->dataset, chat, model, error);
+}
+
 xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
                      const char *command, xt_error *error) {
   const SweepArguments *a = job->arguments;
@@ -275,7 +283,7 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
   o.no_effects = words.none;
   o.words = words.at;
   o.word_count = words.count;
-  if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
+  TRY_DONE(render(job, model, error));
   TRY_DONE(list_layers(a->source_layers, layers, "--source-layers", sources, &o.source_layer_count,
                        error));
   TRY_DONE(list_layers(a->target_layers, layers, "--target-layers", targets, &o.target_layer_count,
@@ -332,7 +340,7 @@ xt_status job_create_values(SweepJob *job, const LoadedModel *model, const xt_si
                       .cancel = wants_stop,
                       .progress = show_progress,
                       .user = job};
-  if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
+  TRY_DONE(render(job, model, error));
   if (a->vector) TRY_DONE(vector_input_read(a->vector, &model->info, &job->vector, error));
   if (a->source_langs) TRY_DONE(label_langs(a->source_langs, 1, &langs, error));
   if (a->plan) TRY_DONE(plan_read(a->plan, &job->plan, error));
@@ -382,6 +390,13 @@ void job_print_plan(const SweepJob *job) {
                ? "changes the whole prompt: nothing is shared with other responses"
                : "shares the prompt, and generated tokens below the lowest layer that is written");
   }
+}
+
+SweepJob job_anew(const SweepJob *job) {
+  return (SweepJob){.arguments = job->arguments,
+                    .dataset = job->dataset,
+                    .rendered = job->rendered,
+                    .warned = true};
 }
 
 void job_deinit(SweepJob *job) {

@@ -49,6 +49,8 @@ typedef struct SweepArguments {
 typedef struct SweepJob {
   const SweepArguments *arguments; /* borrowed until job_deinit */
   xt_dataset *dataset;
+  bool rendered;             /* its prompts are in the chat template */
+  bool warned;               /* an earlier job of the same questions gave the warnings */
   VectorInput vector;        /* if there is one */
   Plan plan;                 /* the same */
   xt_job_plan_site own_site; /* of a verb, in place of --plan; without writes: none. What it points
@@ -80,6 +82,9 @@ xt_status job_plan(SweepJob *job, xt_store *store, const char *hash, xt_error *e
 xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_job_result *result,
                   xt_error *error);
 void job_deinit(SweepJob *job);
+/* Another job of the same questions, for job_create. It borrows the dataset, so that xt_job_free is
+ * all it needs. */
+SweepJob job_anew(const SweepJob *job);
 
 /* How messages name the questions: their file or folder. */
 const char *job_input(const SweepArguments *arguments);
