@@ -66,6 +66,27 @@ run "$X" report stored.db --quiet -o stored-report
 same "stored: report has them beside the sweep's site" "$code $(for s in block plan.same-layer-block plan.incline-block-add3 plan.arithmetic-block-add3 plan.forcing-block-add3-all; do grep -l "$s" stored-report/best.csv; done | wc -l)" "0 5"
 refuses "stored: no language identification" 2 "xtransplant baseline: --lid: has no effect with --output; the metrics verb then measures" "$X" baseline $small --method same-layer --pairs pairs.jsonl --lid x -o stored.db
 
+# ---- several layers together: as a plan of these writes; learned ones, stored and printed
+printf '[{"name": "two", "writes": [{"site": "block", "source_layer": 1, "target_layer": 1}, {"site": "block", "source_layer": 4, "target_layer": 4}]}]' >plan.json
+"$X" sweep -m "$model" --threads 1 --quiet --max-new-tokens 4 --pairs pairs.jsonl --plan plan.json --source-layers 0 --target-layers 0 -o plan.db
+run "$X" baseline $small --method same-layer --pairs pairs.jsonl --layers 1,4 --together -o plan.db
+same "together: stored" "$code $(sed -n 's/[.][0-9a-f]*$//; s/^site  *//p' out)" "0 plan.same-layer-block-2x"
+"$X" export plan.db >plan.jsonl
+ids_of() { grep "\"site\": \"plan.$1" plan.jsonl | sed 's/.*"doc_id": \("[^"]*"\), "lang": \("[^"]*"\).*"ids": \(\[[^]]*\]\).*/\1 \2 \3/' | sort; }
+same "together: the plan's tokens" "$(ids_of same-layer | cksum)" "$(ids_of two | cksum)"
+for method in incline arithmetic forcing; do
+  learn="--method $method --parallel parallel.jsonl --pairs pairs.jsonl --layers 1,4 --together --alpha 3"
+  "$X" baseline $small $learn --json >figures
+  same "together: $method, one row for each language and all" "$(grep -c '"layer": null, "layers": "1,4"' figures) $(wc -l <figures | tr -d ' ')" "3 3"
+  run "$X" baseline $small $learn -o plan.db
+  site=$(sed -n 's/^site  *//p' out)
+  same "together: $method, the figure of what is stored" "$("$X" export plan.db | grep "\"site\": \"$site\"" | grep -c '"acc": 1' | awk '{ printf "%.6f", $1 / 12 }')" \
+    "$(grep '"lang": null' figures | field accuracy | awk '{ printf "%.6f", $1 }')"
+done
+"$X" baseline $small --method forcing --parallel parallel.jsonl --pairs pairs.jsonl --layers 1,4 --alpha 3 -o plan.db >out
+"$X" export plan.db >plan.jsonl
+same "together: not what one layer gives" "$([ "$(ids_of 'forcing-block-add3-all-2x' | cksum)" = "$(ids_of 'forcing-block-add3-all[.].*"target_layer": 4' | cksum)" ] && echo same)" ""
+
 # ---- prompts as a sweep has them: in a chat template, with a request to reason, too long
 cp -r "$model" chat
 printf '%s' "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}<answer>" >chat/chat_template.jinja

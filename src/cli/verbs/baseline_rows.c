@@ -72,7 +72,8 @@ static xt_status print_json(const BaselineRow *b, const Row *r, xt_error *error)
                  {"forced", r->forced}};
   json_t *object = json_object();
   bool ok = json_add(object, "method", json_string(b->method));
-  ok = json_add(object, "layer", json_integer(b->layer)) && ok;
+  ok = json_add(object, "layer", b->together ? json_null() : json_integer(atoi(b->layers))) && ok;
+  ok = json_add(object, "layers", json_string(b->layers)) && ok;
   ok = json_add(object, "alpha", json_number(b->alpha)) && ok;
   ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
   ok = json_add(object, "count", json_integer((json_int_t)r->count)) && ok;
@@ -98,7 +99,7 @@ xt_status baseline_print_row(const BaselineRow *b, const char *lang, xt_error *e
   if (b->json) return print_json(b, &r, error);
   const double shares[] = {r.untouched,          r.changed,  r.gain,  r.low, r.high,
                            r.untouched_language, r.language, r.forced};
-  printf("%5d ", b->layer);
+  printf("%5s ", b->layers);
   print_name(lang ? lang : "all", 8);
   printf(" %9zu", r.count);
   for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) print_share(shares[i]);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The figures of `baseline`: a row for each layer and language. */
+/* The figures of `baseline`: a row for each language, of each layer or of several together. */
 #ifndef CLI_VERBS_BASELINE_ROWS_H
 #define CLI_VERBS_BASELINE_ROWS_H
 
 #include "verbs/baseline_questions.h"
 
 typedef struct BaselineRow {
-  const Questions *questions; /* judged, untouched and changed at the layer */
+  const Questions *questions; /* judged, untouched and changed at these layers */
   const char *method;
   double alpha;
-  int layer;
-  bool json;
+  const char *layers;
+  bool together, json;
 } BaselineRow;
 
 void baseline_print_heading(void);

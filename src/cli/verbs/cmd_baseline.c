@@ -19,6 +19,7 @@ typedef struct Arguments {
   SweepArguments sweep;
   const char *parallel, *layers, *lid;
   int method, tap;
+  bool together;
   double alpha, ridge;
 } Arguments;
 
@@ -61,6 +62,10 @@ static const Option options[] = {
      .preset = "all",
      .help = "the layers, each of which is tried by itself: numbers, ranges (0-3), first, last or "
              "all"},
+    {.name = "together",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, together),
+     .help = "write at all these layers in one run, instead of at each by itself"},
     {.name = "alpha",
      .type = OPTION_REAL,
      .field = OPTION_FIELD(Arguments, double, alpha),
@@ -238,28 +243,29 @@ static xt_site method_site(const Arguments *a) {
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* layer < 0: untouched. */
-static xt_status run_all(Baseline *b, int layer, xt_error *error) {
-  const size_t n = b->questions.count;
+/* Runs all questions, each changed at the layers of `at`; NULL: untouched. */
+static xt_status run_all(Baseline *b, const bool *at, xt_error *error) {
+  const size_t n = b->questions.count, layers = (size_t)b->model.info.layers;
   const xt_site site = method_site(b->arguments);
   const float *values = b->values ? b->values : b->states;
   xt_request *requests = calloc(n + 1, sizeof *requests);
-  xt_intervention *changes = calloc(n + 1, sizeof *changes);
+  xt_intervention *changes = calloc(n * layers + 1, sizeof *changes);
   xt_generation *out = calloc(n + 1, sizeof *out);
   xt_status status = requests && changes && out ? XT_STATUS_OK : error_memory(error);
   for (size_t i = 0; i < n && !status; i++) {
     const Asked *a = &b->questions.asked[i];
-    changes[i] = (xt_intervention){
-        .write = site.write,
-        .layer = layer,
-        .position = site.positions == XT_POSITIONS_ALL ? XT_POSITION_ALL : XT_POSITION_LAST,
-        .rule = site.rule,
-        .alpha = site.alpha,
-        .value = values + (layer < 0 ? 0 : state_at(b, i, layer))};
-    requests[i] = (xt_request){.ids = a->ids->target,
-                               .count = a->ids->target_count,
-                               .interventions = layer < 0 ? NULL : &changes[i],
-                               .intervention_count = layer >= 0};
+    xt_intervention *of = changes + i * layers;
+    requests[i] =
+        (xt_request){.ids = a->ids->target, .count = a->ids->target_count, .interventions = of};
+    for (int layer = 0; at && layer < (int)layers; layer++)
+      if (at[layer])
+        of[requests[i].intervention_count++] = (xt_intervention){
+            .write = site.write,
+            .layer = layer,
+            .position = site.positions == XT_POSITIONS_ALL ? XT_POSITION_ALL : XT_POSITION_LAST,
+            .rule = site.rule,
+            .alpha = site.alpha,
+            .value = values + state_at(b, i, layer)};
   }
   if (!status)
     status = xt_session_generate(
@@ -269,8 +275,8 @@ static xt_status run_all(Baseline *b, int layer, xt_error *error) {
         out, error);
   for (size_t i = 0; i < n && !status; i++) {
     Asked *a = &b->questions.asked[i];
-    status = question_judge(a, b->tokenizer, b->langid, &out[i],
-                            layer < 0 ? &a->untouched : &a->changed, error);
+    status = question_judge(a, b->tokenizer, b->langid, &out[i], at ? &a->changed : &a->untouched,
+                            error);
   }
   for (size_t i = 0; out && i < n; i++) xt_generation_deinit(&out[i]);
   free(requests);
@@ -281,11 +287,13 @@ static xt_status run_all(Baseline *b, int layer, xt_error *error) {
 
 /* ---- what is printed ------------------------------------------------------------------------- */
 
-static xt_status print_layer(const Baseline *b, int layer, xt_error *error) {
+/* `layers`: how rows call them. */
+static xt_status print_layers(const Baseline *b, const char *layers, xt_error *error) {
   const BaselineRow row = {.questions = &b->questions,
                            .method = methods[b->arguments->method],
                            .alpha = b->arguments->alpha,
-                           .layer = layer,
+                           .layers = layers,
+                           .together = b->arguments->together,
                            .json = b->arguments->sweep.model.json};
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < b->questions.count && !status; i++)
@@ -329,30 +337,39 @@ done:
   return status;
 }
 
-/* Stores the responses of all layers. */
-static xt_status store(Baseline *b, xt_error *error) {
+/* Stores the responses of all kept layers. */
+static xt_status store(Baseline *b, const bool *keep, xt_error *error) {
   const Arguments *a = b->arguments;
   const BaselineSite what = {.method = methods[a->method],
                              .site = method_site(a),
                              .values = b->values,
                              .ridge = a->method == INCLINE ? a->ridge : 0,
+                             .layers = a->layers,
+                             .together = a->together ? keep : NULL,
                              .questions = &b->questions,
                              .parallel = &b->parallel};
   return baseline_store(&what, &b->model, &b->stopped, error);
 }
 
-/* Runs all kept layers, and prints each. */
+/* Runs each kept layer, or all together, and prints what comes of it. */
 static xt_status print_all(Baseline *b, const bool *keep, xt_error *error) {
-  bool begun = false;
-  xt_status status = run_all(b, -1, error);
-  for (int layer = 0; layer < b->model.info.layers && !status; layer++) {
-    if (!keep[layer]) continue;
-    TRY_DONE(run_all(b, layer, error));
+  const int layers = b->model.info.layers;
+  const bool together = b->arguments->together;
+  bool *only = calloc((size_t)layers, sizeof *only), begun = false;
+  xt_status status = only ? run_all(b, NULL, error) : error_memory(error);
+  for (int layer = 0; layer < layers && !status; layer++) {
+    char name[12];
+    if (!keep[layer] || (together && begun)) continue;
+    snprintf(name, sizeof name, "%d", layer);
+    only[layer] = true;
+    TRY_DONE(run_all(b, together ? keep : only, error));
+    only[layer] = false;
     if (!b->arguments->sweep.model.json && !begun) baseline_print_heading();
     begun = true;
-    TRY_DONE(print_layer(b, layer, error));
+    TRY_DONE(print_layers(b, together ? b->arguments->layers : name, error));
   }
 done:
+  free(only);
   return status;
 }
 
@@ -366,7 +383,7 @@ static xt_status execute(Baseline *b, xt_error *error) {
   TRY_DONE(prepare(b, error));
   for (int layer = 0; layer < b->model.info.layers; layer++)
     if (keep[layer]) TRY_DONE(find_values(b, layer, error));
-  status = b->arguments->sweep.output ? store(b, error) : print_all(b, keep, error);
+  status = b->arguments->sweep.output ? store(b, keep, error) : print_all(b, keep, error);
 done:
   free(keep);
   return status;
@@ -388,7 +405,7 @@ static int run(const Cli *cli, void *opaque) {
   if (a->sweep.output && a->lid)
     return cli_usage(cli, "--lid: has no effect with --output; the metrics verb then measures");
   a->sweep.source_layers = "first"; /* what is read is counted from the target layer */
-  a->sweep.target_layers = a->layers;
+  a->sweep.target_layers = a->together ? "first" : a->layers;
   const xt_status status = execute(&b, &error);
   questions_deinit(&b.questions);
   questions_deinit(&b.parallel);
@@ -408,7 +425,8 @@ const Verb verb_baseline = {
     .summary = "run interventions that others have published on the same questions",
     .about =
         "Runs an intervention that others have published on the questions of a task, at each layer "
-        "by itself, and prints accuracy beside the untouched model's, by language: the gain with "
+        "by itself or at several together, and prints accuracy beside the untouched model's, by "
+        "language: the gain with "
         "its 95% bootstrap interval by question and the p-value of a sign-flip test and, with "
         "--lid, the share of responses in the language that is asked for, untouched and changed, "
         "and the harmonic mean of that share and accuracy (forced). same-layer replaces the last "
