@@ -176,6 +176,7 @@ class Group:
         self.task, self.pivot, self.cot = key
         self.layers, self.options = layers, options
         self.docs, self.vanilla, self.site_rows = [], [], defaultdict(dict)
+        self.sureness, self.labels = defaultdict(dict), defaultdict(dict)  # of a response: mean log-probability; those of the options' labels
         at = {}
         for row in rows:
             doc = json.dumps(row["doc"])
@@ -187,7 +188,13 @@ class Group:
             if row["site"] == "vanilla":
                 self.vanilla[i] = (row["resps"][0][0], row["metrics"]["acc"])
             else:
-                self.site_rows[row["site"]][i, row["source_layer"] * layers + row["target_layer"]] = (row["resps"][0][0], row["metrics"]["acc"])
+                cell = row["source_layer"] * layers + row["target_layer"]
+                self.site_rows[row["site"]][i, cell] = (row["resps"][0][0], row["metrics"]["acc"])
+                self.sureness[row["site"]][i, cell] = row["mean_logprob"]
+                labels = self.labels[row["site"]][i, cell] = {}
+                for kind, answer, spelling, logprob in (row.get("effects") or {}).get("tracked", []):
+                    if kind == "label":
+                        labels[answer, spelling] = logprob
         n = len(self.docs)
         self.scored = np.array([v is not None and v[1] is not None for v in self.vanilla])
         self.right = np.array([bool(v and v[1]) for v in self.vanilla])
@@ -517,6 +524,8 @@ class Store:
             known[text][name] = value
         for strategy, site, k, i, j in db.execute("SELECT strategy, site, instance, source_layer, target_layer FROM selections") if self.has(db, "selections") else []:
             self.chosen[tuple(instances[k]), site][strategy] = (i, j)
+        tracked = db.execute("SELECT instance, answers FROM tracked") if self.has(db, "tracked") else []
+        self.tracked = {tuple(instances[k]): json.loads(answers) for k, answers in tracked}
         self.costs = {}
         for strategy, site, k, *cost in db.execute("SELECT strategy, site, instance, responses, tokens FROM selection_costs") if self.has(db, "selection_costs") else []:
             self.costs[tuple(instances[k]), site, strategy] = cost
@@ -657,11 +666,56 @@ def compare_gap(c, where, g, got, site, strategy, chosen, keys, store):
         c.same(f"{where} gap {name}", got["gap"][name], None if value is None else float(value))
 
 
+def labels_of(values, tracked):
+    """Of each option the largest of its label's spellings, without those whose first token another option's label has too."""
+    out = {}
+    for token, kind, answer, spelling in tracked:
+        if kind == "label" and not any(t == token and k == "label" and a != answer for t, k, a, _ in tracked):
+            out[answer] = max(out.get(answer, -math.inf), values[answer, spelling])
+    return out
+
+
+def contextual(g, site, cells, first, count, keys, store):
+    """Of each question of a language its choice: (cell, the lead over the next option's sum). No question with labels beside it: none."""
+    labels, sure, out = {}, g.sureness[site], {}
+    there = [i for i in range(first, first + count) if all(g.labels[site].get((i, k)) for k in cells)]
+    for i in there:
+        for k in cells:
+            labels[i, k] = labels_of(g.labels[site][i, k], store.tracked[keys[i]])
+    for i in there:
+        gives = defaultdict(list)
+        for k in cells:
+            named = [o for o in labels[i, k] if score(g.task, g.docs[i].get("choices"), g.site_rows[site][i, k][0], o)]
+            gives[named[0] if named else None].append(k)
+        sums = {}
+        for o in gives.keys() - {None}:
+            differences = [labels[i, k][o] - np.mean([labels[n, k][o] for n in there if n != i]) for k in cells]
+            sums[o] = float(np.sum(differences))
+        order = sorted(sums.values(), reverse=True)
+        givers = next((gives[o] for o in sums if sums[o] == order[0]), None) or cells
+        if len(there) > 1:
+            out[i] = max(givers, key=lambda k: (sure[i, k], -k)), order[0] - order[1] if len(order) > 1 else math.inf
+    return out
+
+
+def compare_contextual(c, where, g, site, strategy, keys, store):
+    cells, wanted = candidates_of(g, strategy), {}
+    for _, first, count in g.languages:
+        wanted |= contextual(g, site, cells, first, count, keys, store)
+    for i, key in enumerate(keys):
+        at = store.chosen[key, site].get(strategy)
+        cell, lead = wanted.get(i, (None, math.inf))
+        if lead > 1e-9:
+            c.same(f"{where} choice of question {i}", at and at[0] * g.layers + at[1], cell)
+
+
 def compare_strategies(c, where, g, got, keys, store, family):
     site = got["site"]
     names = sorted({s for key in keys for s in store.chosen[key, site]})
     c.same(f"{where} {site} strategies", sorted(got["strategies"]), names)
     for strategy, scores in got["strategies"].items():
+        if strategy.startswith("contextual:"):
+            compare_contextual(c, f"{where} {site} {strategy}", g, site, strategy, keys, store)
         right, coarse_there, coarse_right = chosen_right(g, site, strategy, keys, store)
         c.scores(f"{where} {site} {strategy}", scores, g.scores(right))
         compare_gap(c, f"{where} {site} {strategy}", g, scores, site, strategy, right, keys, store)

@@ -28,9 +28,7 @@ typedef enum xt_strategy {
   XT_STRATEGY_STUMPS,       /* "stumps": the same, by gradient-boosted stumps */
   XT_STRATEGY_CALIBRATED,   /* "calibrated": a vote in which each configuration's answer counts the
                              more, the less often that configuration gives it to the store's other
-                             questions in the language; of options whose log-probabilities are
-                             stored, the highest sum of these less their means over those questions.
-                             It needs no gold answers */
+                             questions in the language. It needs no gold answers */
   XT_STRATEGY_CONTROL,      /* "control": a vote of the candidates whose answer is another one with
                              the control "shuffled" at the same layers; the untouched run if there
                              are none */
@@ -42,8 +40,12 @@ typedef enum xt_strategy {
                              of their weight only until the rest cannot change it */
   XT_STRATEGY_NEIGHBOURS, /* "neighbours": the layers that are most accurate for the questions whose
                              source prompts are most alike */
-  XT_STRATEGY_PROBE       /* "probe": the layers that a ridge regression on an early layer's
+  XT_STRATEGY_PROBE,      /* "probe": the layers that a ridge regression on an early layer's
                              activation of the source prompt expects to be most accurate */
+  XT_STRATEGY_CONTEXTUAL  /* "contextual": the option whose label has the highest log-probability,
+                             less the configuration's mean over the store's other questions in the
+                             language, summed over candidates. It needs no gold answers, but the
+                             log-probabilities of the labels (xt_store_track) */
 } xt_strategy;
 
 typedef enum xt_candidates {
@@ -65,6 +67,9 @@ XT_API bool xt_strategy_learns(xt_strategy strategy);
 /* Whether it needs xt_select_options.states: it then chooses before any candidate is run, so that a
  * question costs one response. */
 XT_API bool xt_strategy_needs_states(xt_strategy strategy);
+/* Whether it needs the log-probabilities of options' labels, of every candidate; it chooses only for
+ * questions that have them, and whose language has another question with them. */
+XT_API bool xt_strategy_needs_labels(xt_strategy strategy);
 
 typedef struct xt_selector xt_selector;
 
@@ -121,10 +126,12 @@ XT_API xt_status xt_selector_train(xt_store *store, const xt_select_options *opt
 XT_API void xt_selector_free(xt_selector *selector);
 
 typedef struct xt_select_counts {
-  uint64_t selected;   /* questions for which a choice was made */
-  uint64_t kept;       /* of them, those whose untouched run was chosen */
-  uint64_t incomplete; /* questions that lack candidates or the untouched run */
-  uint64_t changed;    /* choices that the store did not have yet */
+  uint64_t selected; /* questions for which a choice was made */
+  uint64_t kept;     /* of them, those whose untouched run was chosen */
+  uint64_t
+      incomplete;   /* questions that lack candidates, the untouched run, or the log-probabilities
+                          that the strategy needs */
+  uint64_t changed; /* choices that the store did not have yet */
 } xt_select_counts;
 
 /* Chooses for every question of the store that has its candidates, and writes the choices into the

@@ -40,7 +40,8 @@ xt_status xt_selector_train(xt_store *store, const xt_select_options *options, x
   QuestionSet set;
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
-  if ((unsigned)options->strategy > XT_STRATEGY_PROBE || !xt_strategy_learns(options->strategy))
+  if ((unsigned)options->strategy > XT_STRATEGY_CONTEXTUAL ||
+      !xt_strategy_learns(options->strategy))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1,
                    "is not a strategy that learns");
   TRY(MEM_ALLOC(&selector, 1, error));
@@ -77,11 +78,14 @@ typedef struct Picks {
 
 static xt_status pick_by_rule(Picks *p, xt_error *error) {
   const QuestionSet *set = p->set;
-  const bool calibrated = set->options->strategy == XT_STRATEGY_CALIBRATED;
+  const xt_strategy strategy = set->options->strategy;
+  const bool contextual = strategy == XT_STRATEGY_CONTEXTUAL,
+             counts = contextual || strategy == XT_STRATEGY_CALIBRATED;
   Frequencies frequencies = {0};
-  const xt_status status = calibrated ? frequencies_of(&frequencies, set, error) : XT_STATUS_OK;
+  const xt_status status = counts ? frequencies_of(&frequencies, set, error) : XT_STATUS_OK;
   for (size_t i = 0; i < set->count && !status; i++)
-    p->choices[i].run = choose_by_rule(set->options->strategy, &set->questions[i], &frequencies);
+    p->choices[i].run = contextual ? choose_contextual(&set->questions[i], &frequencies)
+                                   : choose_by_rule(strategy, &set->questions[i], &frequencies);
   frequencies_deinit(&frequencies);
   return status;
 }
@@ -111,7 +115,7 @@ static xt_status pick_by_folds(Picks *p, const char *path, xt_error *error) {
 }
 
 static xt_status check_options(const xt_store *store, const xt_select_options *o, xt_error *error) {
-  if ((unsigned)o->strategy > XT_STRATEGY_PROBE)
+  if ((unsigned)o->strategy > XT_STRATEGY_CONTEXTUAL)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "%d is none", (int)o->strategy);
   if ((unsigned)o->candidates > XT_CANDIDATES_ALL)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "candidates", -1, "%d are none",
@@ -145,6 +149,10 @@ static xt_status store_choices(xt_store *store, const Picks *p, xt_select_counts
   for (size_t i = 0; i < p->set->count; i++) {
     const Candidate *run = p->choices[i].run;
     bool changed;
+    if (!run) {
+      counts->incomplete++;
+      continue;
+    }
     TRY(selections_set(store,
                        &(Selection){.question = p->set->questions[i].number,
                                     .strategy = name,
@@ -156,9 +164,9 @@ static xt_status store_choices(xt_store *store, const Picks *p, xt_select_counts
                        &changed, error));
     counts->changed += changed;
     counts->kept += run->source_layer < 0;
+    counts->selected++;
   }
-  counts->selected = p->set->count;
-  counts->incomplete = p->set->incomplete;
+  counts->incomplete += p->set->incomplete;
   return XT_STATUS_OK;
 }
 

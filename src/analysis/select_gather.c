@@ -12,27 +12,34 @@
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static const struct {
-  const char *name;
   bool learns;
   StrategyReads reads;
-} strategies[] = {[XT_STRATEGY_COARSE] = {"coarse", false, {0}},
-                  [XT_STRATEGY_ENTROPY] = {"entropy", false, {0}},
-                  [XT_STRATEGY_MEAN_ENTROPY] = {"mean-entropy", false, {0}},
-                  [XT_STRATEGY_LOGPROB] = {"logprob", false, {0}},
-                  [XT_STRATEGY_VOTE] = {"vote", false, {0}},
-                  [XT_STRATEGY_LOGISTIC] = {"logistic", true, {.untouched = true}},
-                  [XT_STRATEGY_STUMPS] = {"stumps", true, {.untouched = true}},
-                  [XT_STRATEGY_CALIBRATED] = {"calibrated", false, {0}},
-                  [XT_STRATEGY_CONTROL] = {"control", false, {.untouched = true, .control = true}},
-                  [XT_STRATEGY_WEIGHTED] = {"weighted-vote", true, {.untouched = true}},
-                  [XT_STRATEGY_CONTROLLER] = {"controller", true, {.untouched = true}},
-                  [XT_STRATEGY_SEQUENCE] = {"sequence", true, {.untouched = true, .some = true}},
-                  [XT_STRATEGY_NEIGHBOURS] = {"neighbours", true, {.one = true}},
-                  [XT_STRATEGY_PROBE] = {"probe", true, {.one = true}}};
-static const char *const strategy_names[] = {
-    "coarse",     "entropy",  "mean-entropy", "logprob", "vote",
-    "logistic",   "stumps",   "calibrated",   "control", "weighted-vote",
-    "controller", "sequence", "neighbours",   "probe",   NULL};
+} strategies[XT_STRATEGY_CONTEXTUAL + 1] = {
+    [XT_STRATEGY_LOGISTIC] = {true, {.untouched = true}},
+    [XT_STRATEGY_STUMPS] = {true, {.untouched = true}},
+    [XT_STRATEGY_CONTROL] = {false, {.untouched = true, .control = true}},
+    [XT_STRATEGY_WEIGHTED] = {true, {.untouched = true}},
+    [XT_STRATEGY_CONTROLLER] = {true, {.untouched = true}},
+    [XT_STRATEGY_SEQUENCE] = {true, {.untouched = true, .some = true}},
+    [XT_STRATEGY_NEIGHBOURS] = {true, {.one = true}},
+    [XT_STRATEGY_PROBE] = {true, {.one = true}},
+    [XT_STRATEGY_CONTEXTUAL] = {false, {.labels = true}}};
+static const char *const strategy_names[] = {[XT_STRATEGY_COARSE] = "coarse",
+                                             [XT_STRATEGY_ENTROPY] = "entropy",
+                                             [XT_STRATEGY_MEAN_ENTROPY] = "mean-entropy",
+                                             [XT_STRATEGY_LOGPROB] = "logprob",
+                                             [XT_STRATEGY_VOTE] = "vote",
+                                             [XT_STRATEGY_LOGISTIC] = "logistic",
+                                             [XT_STRATEGY_STUMPS] = "stumps",
+                                             [XT_STRATEGY_CALIBRATED] = "calibrated",
+                                             [XT_STRATEGY_CONTROL] = "control",
+                                             [XT_STRATEGY_WEIGHTED] = "weighted-vote",
+                                             [XT_STRATEGY_CONTROLLER] = "controller",
+                                             [XT_STRATEGY_SEQUENCE] = "sequence",
+                                             [XT_STRATEGY_NEIGHBOURS] = "neighbours",
+                                             [XT_STRATEGY_PROBE] = "probe",
+                                             [XT_STRATEGY_CONTEXTUAL] = "contextual",
+                                             NULL};
 static const char *const candidate_names[] = {[XT_CANDIDATES_ENDS] = "ends",
                                               [XT_CANDIDATES_TARGET_FIRST] = "target-first",
                                               [XT_CANDIDATES_SOURCE_LAST] = "source-last",
@@ -53,6 +60,8 @@ bool xt_strategy_learns(xt_strategy strategy) { return strategies[strategy].lear
 StrategyReads strategy_reads(xt_strategy strategy) { return strategies[strategy].reads; }
 
 bool xt_strategy_needs_states(xt_strategy strategy) { return strategies[strategy].reads.one; }
+
+bool xt_strategy_needs_labels(xt_strategy strategy) { return strategies[strategy].reads.labels; }
 
 const char *xt_strategy_format(const xt_select_options *o, char buffer[XT_STRATEGY_NAME_SIZE]) {
   if (o->strategy == XT_STRATEGY_COARSE)
@@ -146,6 +155,18 @@ static uint64_t option_answer(const char *label) {
   return hash_fnv_continue(hash_fnv("option ", 7), label, strlen(label));
 }
 
+static bool is_label(const xt_tracked *t) { return strcmp(t->kind, "label") == 0; }
+
+/* Whether another option's label begins with the same token, which then says nothing of either. */
+static bool is_shared(const xt_store_row *row, size_t at) {
+  const xt_tracked *t = &row->tracked[at];
+  bool shared = false;
+  for (size_t k = 0; k < row->tracked_count && !shared; k++)
+    shared = row->tracked[k].id == t->id && is_label(&row->tracked[k]) &&
+             strcmp(row->tracked[k].answer, t->answer) != 0;
+  return shared;
+}
+
 /* The log-probabilities of the options' labels, of several spellings the largest. Returns their
  * number. */
 static size_t read_options(const xt_store_row *row, uint64_t *options, float *values) {
@@ -154,7 +175,7 @@ static size_t read_options(const xt_store_row *row, uint64_t *options, float *va
     const float value = row->effects[XT_EFFECT_TRACKED + t];
     const uint64_t option = option_answer(row->tracked[t].answer);
     size_t at = 0;
-    if (strcmp(row->tracked[t].kind, "label") != 0) continue;
+    if (!is_label(&row->tracked[t]) || is_shared(row, t)) continue;
     while (at < count && options[at] != option) at++;
     if (at == OPTIONS_MOST || !isfinite(value)) return 0;
     if (at == count) {
@@ -230,7 +251,7 @@ static void begin_question(Gatherer *g, const xt_store_row *row) {
                       .candidates = g->now.candidates,
                       .capacity = g->now.capacity,
                       .wanted = need_count(&g->need, g->layers),
-                      .reads_control = strategy_reads(g->options->strategy).control};
+                      .reads = strategy_reads(g->options->strategy)};
   xt_site_format(g->need.site, g->now.site);
   g->need.site.control = XT_CONTROL_SHUFFLED;
   xt_site_format(g->need.site, g->control);
@@ -252,7 +273,7 @@ static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error
     begin_question(g, row);
   }
   const bool vanilla = row->source_layer < 0,
-             control = g->now.reads_control && strcmp(row->site, g->control) == 0;
+             control = g->now.reads.control && strcmp(row->site, g->control) == 0;
   if (!vanilla && ((strcmp(row->site, g->now.site) != 0 && !control) ||
                    !need_has(&g->need, g->layers, row->source_layer, row->target_layer)))
     return XT_STATUS_OK;

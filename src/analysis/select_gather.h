@@ -6,9 +6,18 @@
 #include "base/err.h"
 #include "xtransplant/select.h"
 
-/* One response, as a strategy may see it, and whether it is right, which a strategy may not see. */
 #define OPTIONS_MOST 8 /* whose log-probabilities are compared */
 
+/* What a strategy needs for a question. */
+typedef struct StrategyReads {
+  bool untouched; /* the untouched run too */
+  bool control;   /* the control of each candidate too */
+  bool labels;    /* the log-probabilities of the options' labels of each candidate */
+  bool one;       /* only the response that it chooses, whose layers it chooses beforehand */
+  bool some;      /* one after another, as many as the choice needs */
+} StrategyReads;
+
+/* One response, as a strategy may see it, and whether it is right, which a strategy may not see. */
 typedef struct Candidate {
   int source_layer, target_layer; /* -1: the untouched run */
   double entropy, mean_entropy, mean_logprob, margin;
@@ -33,7 +42,7 @@ typedef struct Gathered {
   size_t count, capacity;
   size_t wanted;   /* candidates of a complete question */
   size_t controls; /* candidates whose control is there */
-  bool reads_control;
+  StrategyReads reads;
   /* The options whose labels are tracked, as Candidate.answer has them; 0 if any run lacks their
    * log-probabilities */
   uint64_t options[OPTIONS_MOST];
@@ -41,7 +50,7 @@ typedef struct Gathered {
 } Gathered;
 
 static inline bool gathered_is_complete(const Gathered *g) {
-  return g->has_vanilla && g->count == g->wanted && (!g->reads_control || g->controls == g->wanted);
+  return g->has_vanilla && g->count == g->wanted && (!g->reads.control || g->controls == g->wanted);
 }
 
 /* How many candidates give the answer. */
@@ -60,13 +69,6 @@ xt_status gather_questions(xt_store *store, const xt_select_options *options,
 /* Whether the strategy may choose these layers for a question. */
 bool need_has(const xt_select_need *need, int layers, int source_layer, int target_layer);
 
-/* Which responses a strategy needs for a question. */
-typedef struct StrategyReads {
-  bool untouched; /* the untouched run too */
-  bool control;   /* the control of each candidate too */
-  bool one;       /* only the response that it chooses, whose layers it chooses beforehand */
-  bool some;      /* one after another, as many as the choice needs */
-} StrategyReads;
 StrategyReads strategy_reads(xt_strategy strategy);
 
 /* The reverse of xt_strategy_format; false: no such name. */

@@ -81,36 +81,43 @@ static double calibrated_votes(const Gathered *q, uint64_t answer, const Frequen
 }
 
 /* The log-probability of an option less the configuration's mean over the other questions of the
- * language, as a sum over candidates. */
-static double calibrated_logprob(const Gathered *q, size_t option, const Frequencies *f) {
+ * language, as a sum over candidates; *known: whether there are such questions. */
+static double contextual_logprob(const Gathered *q, size_t option, const Frequencies *f,
+                                 bool *known) {
   double sum = 0;
   for (size_t i = 0; i < q->count; i++) {
     const Candidate *c = &q->candidates[i];
     const size_t at = find_slot(f, answer_key(q, c, q->options[option]));
     const double own = (double)c->options[option], others = (double)f->slots[at].seen - 1;
-    if (others > 0) sum += own - (f->slots[at].sum - own) / others;
+    if (others <= 0) continue;
+    sum += own - (f->slots[at].sum - own) / others;
+    *known = true;
   }
   return sum;
 }
 
-/* The option of the highest calibrated log-probability that some candidate gives; NULL: the question
- * has no log-probabilities, or no candidate gives an option. */
-static const Candidate *choose_option(const Gathered *q, const Frequencies *f) {
+/* The surest of the candidates that give an option, or of all (option NULL); NULL: there is none. */
+static const Candidate *surest(const Gathered *q, const uint64_t *option) {
+  const Candidate *best = NULL;
+  for (size_t i = 0; i < q->count; i++)
+    if ((!option || q->candidates[i].answer == *option) &&
+        (!best || q->candidates[i].mean_logprob > best->mean_logprob))
+      best = &q->candidates[i];
+  return best;
+}
+
+const Candidate *choose_contextual(const Gathered *q, const Frequencies *f) {
   const Candidate *best = NULL;
   double highest = -INFINITY;
+  bool known = false;
   for (size_t o = 0; o < q->option_count; o++) {
-    const double value = calibrated_logprob(q, o, f);
-    if (value <= highest) continue;
-    const Candidate *given = NULL;
-    for (size_t i = 0; i < q->count; i++)
-      if (q->candidates[i].answer == q->options[o] &&
-          (!given || q->candidates[i].mean_logprob > given->mean_logprob))
-        given = &q->candidates[i];
-    if (!given) continue;
+    const double value = contextual_logprob(q, o, f, &known);
+    const Candidate *given = surest(q, &q->options[o]);
+    if (!given || value <= highest) continue;
     highest = value;
     best = given;
   }
-  return best;
+  return !known ? NULL : best ? best : surest(q, NULL);
 }
 
 /* Larger is better; ties go to the earlier candidate. */
@@ -132,9 +139,6 @@ static double rule_score(xt_strategy strategy, const Gathered *q, const Candidat
 
 const Candidate *choose_by_rule(xt_strategy strategy, const Gathered *q,
                                 const Frequencies *frequencies) {
-  const Candidate *option =
-      strategy == XT_STRATEGY_CALIBRATED ? choose_option(q, frequencies) : NULL;
-  if (option) return option;
   const Candidate *best = strategy == XT_STRATEGY_CONTROL ? &q->vanilla : &q->candidates[0];
   double highest = strategy == XT_STRATEGY_CONTROL ? 0 : rule_score(strategy, q, best, frequencies);
   for (size_t i = 0; i < q->count; i++) {

@@ -20,7 +20,10 @@ typedef struct Frequencies {
 xt_status frequencies_of(Frequencies *frequencies, const QuestionSet *set, xt_error *error);
 void frequencies_deinit(Frequencies *frequencies);
 
-/* `frequencies` of the set that the question is of: for "calibrated", else NULL. */
+/* "contextual": the surest candidate that gives the best option of those that some candidate gives;
+ * the surest of all where none gives one. NULL: the language has no other question. */
+const Candidate *choose_contextual(const Gathered *q, const Frequencies *frequencies);
+/* The other rules. `frequencies` of the set that the question is of: for "calibrated", else NULL. */
 const Candidate *choose_by_rule(xt_strategy strategy, const Gathered *q,
                                 const Frequencies *frequencies);
 

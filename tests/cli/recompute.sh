@@ -53,4 +53,27 @@ run "$X" report facts.db -o facts --quiet
 expect "facts: report" 0
 same "controls have rows" "$(grep -c '^"\(Facts\|Local facts\), ' facts/controls.csv)" 20
 anew "facts" facts.jsonl facts/report.json facts.db --select chosen.jsonl
+
+# ---- options whose labels' log-probabilities are stored; the space before each is a token of all
+$simulate -o labels.db --tasks xnli,globalopinionqa --sites ffn --layers 3 --per-language 9 --seed 5
+"$X" select --quiet --strategy coarse --site ffn -o labels.db >/dev/null # the file gets the tables of today
+"$python" - <<'END'
+import json, random, sqlite3, struct
+rng, db = random.Random(3), sqlite3.connect("labels.db")
+for k, task in db.execute("SELECT id, task FROM instances").fetchall():
+    options = "123" if task == "xnli" else "ABCD"
+    tracked = [[ord(o), "label", o, o] for o in options] + [[32, "label", o, " " + o] for o in options] + [[200 + ord(options[0]), "label", options[0], "_" + options[0]]]
+    db.execute("INSERT INTO tracked VALUES(?, ?)", (k, json.dumps(tracked)))
+    for at in [("vanilla", -1, -1)] + db.execute("SELECT site, source_layer, target_layer FROM responses WHERE instance = ?", (k,)).fetchall():
+        numbers = [0, 1] + [-6 * rng.random() - ord(t[2]) % 3 if t[0] != 32 else -0.25 for t in tracked]
+        db.execute("INSERT INTO effects VALUES(?, ?, ?, ?, ?)", (k, *at, struct.pack(f"<{len(numbers)}e", *numbers)))
+db.commit()
+END
+run "$X" select --quiet --strategy contextual,calibrated,vote,coarse --candidates all --site ffn --by-lang --json -o labels.db
+expect "labels: select" 0
+cp out chosen.jsonl
+"$X" export labels.db >labels.jsonl
+run "$X" report labels.db -o labels --quiet
+expect "labels: report" 0
+anew "labels" labels.jsonl labels/report.json labels.db --select chosen.jsonl
 finish

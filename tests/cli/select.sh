@@ -123,10 +123,21 @@ same "--train leaves the other file alone" "$("$X" export pilot.db --selections 
 cmp -s both.jsonl ends.jsonl && pass "merged shards keep their choices" || fail "merged shards keep their choices"
 
 # ---- refusals
-refuses "no such strategy" 2 "xtransplant select: --strategy: unknown strategy 'entropi'; did you mean entropy; strategies are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps, calibrated, control, weighted-vote, controller, sequence, neighbours, probe" \
+refuses "no such strategy" 2 "xtransplant select: --strategy: unknown strategy 'entropi'; did you mean entropy; strategies are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps, calibrated, control, weighted-vote, controller, sequence, neighbours, probe, contextual" \
   "$X" select $small $pairs --strategy entropi -o new.db
 refuses "no model" 3 "xtransplant select: --model: missing: responses that new.db lacks may have to be run" "$X" select $pairs --strategy vote -o new.db
 refuses "no file and nothing to run" 3 "xtransplant select: new.db: cannot open: No such file or directory" "$X" select --strategy vote -o new.db
+"$X" sweep $small --pairs xnli.jsonl --site attn --source-layers first,last --target-layers first --track none -o bare.db
+"$X" sweep $small --pairs pairs.jsonl --site ffn --source-layers first,last --target-layers first -o plain.db
+for db in bare plain; do # no log-probabilities, no options
+  before=$(cksum <$db.db)
+  refuses "contextual without labels, $db" 3 "xtransplant select: $db.db: no question has what contextual:ends compares: every candidate with the log-probabilities of its options' labels (sweep stores them of tasks with options, unless --track none), and another such question in its language" \
+    "$X" select --quiet --strategy contextual --candidates ends -o $db.db
+  same "contextual without labels leaves $db" "$(cksum <$db.db)" "$before"
+done
+run "$X" select --compare --candidates ends -o plain.db
+expect "--compare without labels" 0
+same "--compare leaves contextual out, by name" "$(grep -c "^contextual:ends left out: no question has what contextual:ends compares: " err) $(grep -c contextual out)" "1 0"
 refuses "candidates that are not there" 3 "xtransplant select: both.db: no question has the responses that vote:all chooses among; give --model with --task and --data, or --pairs, to run them" \
   "$X" select --quiet --strategy vote --candidates all -o both.db
 refuses_like "too few to learn from" 3 "^xtransplant select: xnli.db: 0 questions with a gold answer have all their candidates; learning needs 20 outside each fold$" \

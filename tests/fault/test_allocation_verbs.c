@@ -200,7 +200,7 @@ static xt_status select_from(xt_strategy first, xt_strategy last, xt_error *erro
   xt_states *states = NULL;
   copy_base();
   xt_status status = xt_store_open(work, XT_STORE_WRITE, &store, error);
-  if (!status && last == XT_STRATEGY_PROBE) status = xt_states_create(store, model, &states, error);
+  if (!status && last >= XT_STRATEGY_PROBE) status = xt_states_create(store, model, &states, error);
   for (int s = (int)first; s <= (int)last && !status; s++)
     status = xt_store_select(store,
                              &(xt_select_options){.strategy = (xt_strategy)s,
@@ -220,7 +220,7 @@ static xt_status select_job(xt_error *error) {
   return select_from(XT_STRATEGY_COARSE, XT_STRATEGY_STUMPS, error);
 }
 static xt_status select_more_job(xt_error *error) {
-  return select_from(XT_STRATEGY_CALIBRATED, XT_STRATEGY_PROBE, error);
+  return select_from(XT_STRATEGY_CALIBRATED, XT_STRATEGY_CONTEXTUAL, error);
 }
 
 static xt_status merge_job(xt_error *error) {

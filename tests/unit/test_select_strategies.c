@@ -42,43 +42,136 @@ static void test_calibrated(void **state) {
   made_close(&m);
 }
 
+/* A response of this text and mean log-probability at a layer, with the log-probabilities of `count`
+ * tracked answers. */
+static void add_labelled(Made *m, int64_t question, int layer, const char *text, float logprob,
+                         const float *labels, size_t count) {
+  float effects[XT_EFFECT_TRACKED + 4] = {0}, zeros[64] = {0}, logprobs[64];
+  int32_t *ids;
+  size_t tokens;
+  xt_error error;
+  ASSERT_OK(xt_tokenizer_encode(xt_model_tokenizer(m->model), text, strlen(text), false, &ids,
+                                &tokens, &error));
+  assert_true(tokens <= 64 && count <= 4);
+  for (size_t t = 0; t < tokens; t++) logprobs[t] = logprob;
+  memcpy(effects + XT_EFFECT_TRACKED, labels, count * sizeof *labels);
+  const xt_generation g = {.count = tokens,
+                           .ids = ids,
+                           .margins = zeros,
+                           .entropies = zeros,
+                           .logprobs = logprobs,
+                           .effects = effects,
+                           .effect_count = XT_EFFECT_TRACKED + count};
+  ASSERT_OK(xt_store_add_response(m->store, question, &m->site, layer, 0, &g, &error));
+  free(ids);
+}
+
 /* Every candidate finds A likelier than B, whatever the question, and says what it always says; but
- * B is less unlikely where it is right. */
-static void test_calibrated_options(void **state) {
+ * B is less unlikely where it is right: the labels' log-probabilities know it, and votes do not. */
+static void test_contextual_and_calibrated(void **state) {
   (void)state;
   static const xt_tracked tracked[] = {{1, "label", "A", "A"}, {2, "label", "B", " B"}};
+  static const float labels[2][2] = {{-0.2f, -1.7f}, {-0.4f, -1.1f}};
   Made m;
   xt_error error;
   made_open(&m, "options.db", "globalopinionqa");
   for (int i = 0; i < QUESTIONS; i++) {
-    const bool b = i % 2;
-    float effects[XT_EFFECT_TRACKED + 2] = {0, 0, b ? -0.4f : -0.2f, b ? -1.1f : -1.7f};
-    const int64_t q = add_question(&m, i, "sw", b ? "B" : "A");
+    const int64_t q = add_question(&m, i, "sw", i % 2 ? "B" : "A");
     ASSERT_OK(xt_store_track(m.store, q, tracked, 2, &error));
     add_response(&m, q, -1, -1, "(A)", 1, 1, -1);
-    for (int l = 0; l < LAYERS; l++) {
-      int32_t *ids;
-      size_t count;
-      float *numbers;
-      ASSERT_OK(xt_tokenizer_encode(xt_model_tokenizer(m.model), l == 4 ? "(B)" : "(A)", 3, false,
-                                    &ids, &count, &error));
-      numbers = calloc(count, sizeof *numbers);
-      const xt_generation g = {.count = count,
-                               .ids = ids,
-                               .margins = numbers,
-                               .entropies = numbers,
-                               .logprobs = numbers,
-                               .effects = effects,
-                               .effect_count = XT_EFFECT_TRACKED + 2};
-      ASSERT_OK(xt_store_add_response(m.store, q, &m.site, l, 0, &g, &error));
-      free(numbers);
-      free(ids);
-    }
+    for (int l = 0; l < LAYERS; l++)
+      add_labelled(&m, q, l, l == 4 ? "(B)" : "(A)", 0, labels[i % 2], 2);
   }
   select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_VOTE});
   select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_CALIBRATED});
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_CONTEXTUAL});
   assert_close(result_of(&m, "vote:target-first", NULL).gap.selected, 0.5);
-  assert_close(result_of(&m, "calibrated:target-first", NULL).gap.selected, 1);
+  assert_close(result_of(&m, "calibrated:target-first", NULL).gap.selected, 0.5);
+  const xt_gap gap = result_of(&m, "contextual:target-first", NULL).gap;
+  assert_close(gap.selected, 1);
+  assert_close(gap.responses, LAYERS);
+  made_close(&m);
+}
+
+static xt_status keep_layer(void *user, const xt_store_row *row, xt_error *error) {
+  int *chosen = user;
+  (void)error;
+  assert_string_equal(row->strategy, "contextual:target-first");
+  chosen[row->question->number] = row->source_layer;
+  return XT_STATUS_OK;
+}
+
+/* Three questions whose log-probabilities of A, B and C differ at layers 0 and 1 only, so that the
+ * other layers add nothing. Less the means of the other two questions, layer 0 gives
+ *   question 0: A -1 + 1.5 = 0.5, B -2 + 3.5 = 1.5,  C -3 + 1.5 = -1.5
+ *   question 1: A -1 + 1.5 = 0.5, B -3 + 3 = 0,      C -2 + 2 = 0
+ *   question 2: A -2 + 1 = -1,    B -4 + 2.5 = -1.5, C -1 + 2.5 = 1.5
+ * and layer 1
+ *   question 0: A 0, B -4 + 1 = -3, C 0; questions 1 and 2: A 0, B -1 + 2.5 = 1.5, C 0.
+ * The sums are best for A, B and C; nothing says C in question 2, whose next is B, with 0. Another
+ * language has other means, and a language of one question has none. */
+static void test_contextual_by_hand(void **state) {
+  (void)state;
+  static const xt_tracked tracked[] = {
+      {1, "label", "A", "A"}, {2, "label", "B", "B"}, {3, "label", "C", "C"}};
+  static const float labels[2][3][3] = {{{-1, -2, -3}, {-1, -3, -2}, {-2, -4, -1}},
+                                        {{-1, -4, -1}, {-1, -1, -1}, {-1, -1, -1}}},
+                     same[3] = {-1, -1, -1};
+  static const struct {
+    const char *usual, *other;
+    int from, to; /* layers of the other; the last of them is the surest */
+  } said[6] = {{"(B)", "(A)", 5, 5}, {"(A)", "(B)", 2, 3}, {"(A)", "(B)", 3, 4},
+               {"(A)", "hm", 1, 1},  {"hm", "ha", 2, 2},   {"(A)", "(A)", 0, 0}};
+  static const char *const langs[6] = {"sw", "sw", "sw", "tr", "tr", "hi"};
+  static const int wanted[6] = {5, 3, 4, 0, 2, -1};
+  int chosen[6] = {-1, -1, -1, -1, -1, -1};
+  Made m;
+  xt_error error;
+  xt_select_counts counts;
+  made_open(&m, "hand.db", "globalopinionqa");
+  for (int i = 0; i < 6; i++) {
+    const int64_t q = add_question(&m, i, langs[i], NULL);
+    ASSERT_OK(xt_store_track(m.store, q, tracked, 3, &error));
+    add_response(&m, q, -1, -1, "(A)", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++) {
+      const bool other = l >= said[i].from && l <= said[i].to;
+      add_labelled(&m, q, l, other ? said[i].other : said[i].usual,
+                   other ? (l == said[i].to ? -1 : -3) : -4, i < 3 && l < 2 ? labels[l][i] : same,
+                   3);
+    }
+  }
+  ASSERT_OK(xt_store_select(m.store,
+                            &(xt_select_options){.strategy = XT_STRATEGY_CONTEXTUAL,
+                                                 .candidates = XT_CANDIDATES_TARGET_FIRST},
+                            &counts, &error));
+  assert_int_equal(counts.selected, 5);
+  assert_int_equal(counts.incomplete, 1);
+  ASSERT_OK(xt_store_read_selections(m.store, keep_layer, chosen, &error));
+  for (int i = 0; i < 6; i++)
+    if (chosen[i] != wanted[i]) fail_msg("question %d: %d", i, chosen[i]);
+  made_close(&m);
+}
+
+/* Without the labels' log-probabilities nothing is chosen, and nothing else is done instead. */
+static void test_contextual_without_labels(void **state) {
+  (void)state;
+  Made m;
+  xt_error error;
+  xt_select_counts counts;
+  made_open(&m, "bare.db", "globalopinionqa");
+  for (int i = 0; i < 3; i++) {
+    const int64_t q = add_question(&m, i, "sw", "A");
+    add_response(&m, q, -1, -1, "(A)", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++) add_response(&m, q, l, 0, l ? "(A)" : "(B)", 1, 1, -1);
+  }
+  assert_true(xt_strategy_needs_labels(XT_STRATEGY_CONTEXTUAL));
+  assert_false(xt_strategy_needs_labels(XT_STRATEGY_CALIBRATED));
+  ASSERT_OK(xt_store_select(m.store,
+                            &(xt_select_options){.strategy = XT_STRATEGY_CONTEXTUAL,
+                                                 .candidates = XT_CANDIDATES_TARGET_FIRST},
+                            &counts, &error));
+  assert_int_equal(counts.selected, 0);
+  assert_int_equal(counts.incomplete, 3);
   made_close(&m);
 }
 
@@ -285,10 +378,14 @@ static void test_kin_in_one_fold(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_calibrated),     cmocka_unit_test(test_calibrated_options),
-      cmocka_unit_test(test_control),        cmocka_unit_test(test_learned_votes),
-      cmocka_unit_test(test_sequence),       cmocka_unit_test(test_states),
-      cmocka_unit_test(test_kin_in_one_fold)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_calibrated),
+                                     cmocka_unit_test(test_contextual_and_calibrated),
+                                     cmocka_unit_test(test_contextual_by_hand),
+                                     cmocka_unit_test(test_contextual_without_labels),
+                                     cmocka_unit_test(test_control),
+                                     cmocka_unit_test(test_learned_votes),
+                                     cmocka_unit_test(test_sequence),
+                                     cmocka_unit_test(test_states),
+                                     cmocka_unit_test(test_kin_in_one_fold)};
   return cmocka_run_group_tests_name("select strategies", tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@
 
 #define STRATEGY_LIST                                                                     \
   "coarse, entropy, mean-entropy, logprob, vote, logistic, stumps, calibrated, control, " \
-  "weighted-vote, controller, sequence, neighbours, probe"
+  "weighted-vote, controller, sequence, neighbours, probe, contextual"
 
 static const Option options[] = {
     OPTION_MODEL_OPTIONAL(SelectArguments, sweep.model,
@@ -273,6 +273,12 @@ static xt_status choose(Select *s, int index, xt_error *error) {
   xt_select_counts *counts = &s->counts[index];
   const xt_status status = xt_store_select(s->store, &s->strategies[index], counts, error);
   if (status || counts->selected) return status;
+  if (xt_strategy_needs_labels(s->strategies[index].strategy))
+    return error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
+                     "no question has what %s compares: every candidate with the log-probabilities "
+                     "of its options' labels (sweep stores them of tasks with options, unless "
+                     "--track none), and another such question in its language",
+                     s->names[index]);
   return error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
                    "no question has the responses that %s chooses among; give --model with "
                    "--task and --data, or --pairs, to run them",
@@ -403,7 +409,10 @@ const Verb verb_select = {
         "entropy, mean-entropy and logprob choose the candidate that the model is most certain "
         "of; vote chooses the answer that most candidates give, calibrated counts a vote less if "
         "its configuration gives the same answer to other questions, and control counts only "
-        "votes that are others with the control's source. The others learn from questions with "
+        "votes that are others with the control's source; contextual chooses the option that is "
+        "likelier than it is for other questions under the same configuration, and needs the "
+        "log-probabilities of options' labels, which sweep stores. The others learn from questions "
+        "with "
         "known answers and may also choose the untouched run: logistic, stumps and controller "
         "what a right response looks like, weighted-vote and sequence which candidates are "
         "accurate (sequence runs only as many as can change the vote), neighbours and probe, from "
