@@ -93,8 +93,8 @@ typedef struct xt_select_options {
                                   that was trained on the other folds */
   bool uncommitted;            /* xt_store_select does not commit its choices, so that those of
                                   several strategies can be committed together by xt_store_commit */
-  int folds; /* of the cross-validation; 0: 5. Questions that have the same number or the same
-                source prompt (once a language) are in one fold */
+  int folds; /* of the cross-validation; 0: 5. Instances of one question, as analysis.h joins
+                them, are in one fold */
   const xt_states *states; /* of the store's source prompts, for strategies that need them */
 } xt_select_options;
 

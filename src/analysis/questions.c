@@ -1,59 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding which instances ask the same question, and computing standard errors and bootstrap
- * samples by question. */
+/* Numbering the questions of a group, and computing standard errors and bootstrap samples by
+ * question. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analysis/analysis_parts.h"
 #include "analysis/bits.h"
+#include "analysis/same_question.h"
 #include "analysis/statistics.h"
 #include "base/mem.h"
 
 /* ---- the same question ----------------------------------------------------------------------- */
-
-typedef struct Keyed {
-  const char *key;
-  size_t instance;
-} Keyed;
-
-static int by_key(const void *a, const void *b) {
-  const Keyed *x = a, *y = b;
-  const int order = strcmp(x->key, y->key);
-  return order ? order : (x->instance > y->instance) - (x->instance < y->instance);
-}
-
-static size_t root_of(size_t *parent, size_t i) {
-  while (parent[i] != i) i = parent[i] = parent[parent[i]];
-  return i;
-}
-
-/* The earlier instance stands for both. */
-static void join(size_t *parent, size_t i, size_t k) {
-  const size_t x = root_of(parent, i), y = root_of(parent, k);
-  parent[x < y ? y : x] = x < y ? x : y;
-}
-
-/* Instances are in order of language, so that two of one language are neighbours in a run of equal
- * keys. */
-static bool once_per_language(const AnalysisGroup *g, const Keyed *run, size_t count) {
-  for (size_t i = 1; i < count; i++)
-    if (strcmp(g->instances[run[i].instance].lang, g->instances[run[i - 1].instance].lang) == 0)
-      return false;
-  return true;
-}
-
-static void join_equal(const AnalysisGroup *g, Keyed *keyed, bool ids, size_t *parent) {
-  const size_t n = g->group.instances;
-  for (size_t i = 0; i < n; i++)
-    keyed[i] = (Keyed){ids ? g->instances[i].id : g->instances[i].source, i};
-  qsort(keyed, n, sizeof *keyed, by_key);
-  for (size_t first = 0, end; first < n; first = end) {
-    for (end = first + 1; end < n && strcmp(keyed[end].key, keyed[first].key) == 0;) end++;
-    if (!ids && !once_per_language(g, keyed + first, end - first)) continue;
-    for (size_t i = first + 1; i < end; i++) join(parent, keyed[first].instance, keyed[i].instance);
-  }
-}
 
 static size_t language_of(const AnalysisGroup *g, size_t instance) {
   size_t l = 0;
@@ -62,7 +20,7 @@ static size_t language_of(const AnalysisGroup *g, size_t instance) {
 }
 
 /* Numbers the questions, and counts those of scored instances. */
-static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, size_t *parent,
+static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, const size_t *first,
                                   xt_error *error) {
   const size_t n = g->group.instances;
   uint8_t *scored;
@@ -71,7 +29,7 @@ static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, size_t *pare
   g->questions = 0;
   g->group.parallel = false;
   for (size_t i = 0; i < n; i++) {
-    const size_t root = root_of(parent, i); /* at most i */
+    const size_t root = first[i];
     AnalysisInstance *instance = &g->instances[i];
     instance->question = root == i ? (uint32_t)g->questions++ : g->instances[root].question;
     if (root == i) g->stratum[instance->question] = (uint32_t)language_of(g, i);
@@ -87,23 +45,31 @@ static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, size_t *pare
   return XT_STATUS_OK;
 }
 
+static xt_question question_of(const AnalysisGroup *g, const AnalysisInstance *i) {
+  return (xt_question){.id = i->id,
+                       .task = g->group.benchmark ? g->group.benchmark->name : "",
+                       .lang = i->lang,
+                       .source_lang = i->source_lang,
+                       .source = i->source,
+                       .target = i->target};
+}
+
 xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   const size_t n = g->group.instances;
-  const xt_task *task = g->group.benchmark;
-  size_t *parent = NULL;
-  Keyed *keyed = NULL;
+  size_t *first = NULL;
+  Asked *asked = NULL;
   xt_status status;
-  TRY_DONE(MEM_ALLOC(&parent, n, error));
-  TRY_DONE(MEM_ALLOC(&keyed, n, error));
-  for (size_t i = 0; i < n; i++) parent[i] = i;
-  if (task && task->direction == XT_DIRECTION_TO_LANGUAGE && n) {
-    join_equal(g, keyed, true, parent);
-    join_equal(g, keyed, false, parent);
+  TRY_DONE(MEM_ALLOC(&first, n, error));
+  TRY_DONE(MEM_ALLOC(&asked, n, error));
+  for (size_t i = 0; i < n; i++) {
+    const xt_question q = question_of(g, &g->instances[i]);
+    asked[i] = asked_of(&q);
   }
-  status = number_questions(a, g, parent, error);
+  TRY_DONE(asked_join(asked, n, first, error));
+  status = number_questions(a, g, first, error);
 done:
-  free(parent);
-  free(keyed);
+  free(first);
+  free(asked);
   return status;
 }
 

@@ -246,7 +246,7 @@ static void begin_question(Gatherer *g, const xt_store_row *row) {
                       .place = q->number,
                       .task = g->task,
                       .lang = g->lang,
-                      .source = hash_fnv(q->source, strlen(q->source)),
+                      .asked = asked_of(q),
                       .prompt_length = strlen(q->target),
                       .candidates = g->now.candidates,
                       .capacity = g->now.capacity,

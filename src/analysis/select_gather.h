@@ -3,6 +3,7 @@
 #ifndef ANALYSIS_SELECT_GATHER_H
 #define ANALYSIS_SELECT_GATHER_H
 
+#include "analysis/same_question.h"
 #include "base/err.h"
 #include "xtransplant/select.h"
 
@@ -30,9 +31,9 @@ typedef struct Candidate {
 } Candidate;
 
 typedef struct Gathered {
-  int64_t number;  /* the store's, of the question */
-  size_t place;    /* xt_question.number: the same in every language of a benchmark */
-  uint64_t source; /* a hash of the source prompt */
+  int64_t number; /* the store's, of the question */
+  size_t place;   /* xt_question.number */
+  Asked asked;
   const char *task, *lang;
   char site[XT_SITE_NAME_SIZE];
   size_t prompt_length; /* bytes of the target prompt */

@@ -37,58 +37,14 @@ static xt_status add_question(void *user, const Gathered *q, xt_error *error) {
 
 /* ---- questions that ask the same ------------------------------------------------------------- */
 
-typedef struct Keyed {
-  uint64_t key;
-  size_t question;
-} Keyed;
-
-static int by_key(const void *a, const void *b) {
-  const Keyed *x = a, *y = b;
-  if (x->key != y->key) return x->key < y->key ? -1 : 1;
-  return (x->question > y->question) - (x->question < y->question);
-}
-
-static size_t root_of(size_t *kin, size_t i) {
-  while (kin[i] != i) i = kin[i] = kin[kin[i]];
-  return i;
-}
-
-static bool once_per_language(const QuestionSet *set, const Keyed *run, size_t count) {
-  if (count > set->layout.language_count) return false;
-  for (size_t i = 0; i < count; i++)
-    for (size_t k = 0; k < i; k++)
-      if (set->language[run[i].question] == set->language[run[k].question]) return false;
-  return true;
-}
-
-/* always: also where a language has a key twice, as several tasks have a number. */
-static void join_equal(QuestionSet *set, Keyed *keyed, bool always) {
-  qsort(keyed, set->count, sizeof *keyed, by_key);
-  for (size_t first = 0, end; first < set->count; first = end) {
-    for (end = first + 1; end < set->count && keyed[end].key == keyed[first].key;) end++;
-    if (!always && !once_per_language(set, keyed + first, end - first)) continue;
-    for (size_t i = first + 1; i < end; i++) {
-      const size_t x = root_of(set->kin, keyed[first].question),
-                   y = root_of(set->kin, keyed[i].question);
-      set->kin[x < y ? y : x] = x < y ? x : y;
-    }
-  }
-}
-
 static xt_status find_kin(QuestionSet *set, xt_error *error) {
-  Keyed *keyed;
+  Asked *asked;
   TRY(MEM_ALLOC(&set->kin, set->count, error));
-  TRY(MEM_ALLOC(&keyed, set->count, error));
-  for (size_t i = 0; i < set->count; i++) {
-    set->kin[i] = i;
-    keyed[i] = (Keyed){set->questions[i].place, i};
-  }
-  if (set->count) join_equal(set, keyed, true);
-  for (size_t i = 0; i < set->count; i++) keyed[i] = (Keyed){set->questions[i].source, i};
-  if (set->count) join_equal(set, keyed, false);
-  for (size_t i = 0; i < set->count; i++) set->kin[i] = root_of(set->kin, i);
-  free(keyed);
-  return XT_STATUS_OK;
+  TRY(MEM_ALLOC(&asked, set->count, error));
+  for (size_t i = 0; i < set->count; i++) asked[i] = set->questions[i].asked;
+  const xt_status status = asked_join(asked, set->count, set->kin, error);
+  free(asked);
+  return status;
 }
 
 bool question_set_in_fold(const QuestionSet *set, size_t question, int fold, int folds) {

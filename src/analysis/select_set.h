@@ -22,8 +22,7 @@ typedef struct QuestionSet {
   Gathered
       *questions;   /* complete ones; candidates owned; lang points into the layout's languages */
   size_t *language; /* [count] of each question, in the layout */
-  size_t *kin; /* [count] the first of the questions that ask the same, in whatever language: those
-                  of one number, and those of one source prompt that no language has twice */
+  size_t *kin;      /* [count] the first of the questions that ask the same (same_question.h) */
   size_t count, capacity, room; /* room: of `language` */
   uint64_t incomplete;
 } QuestionSet;

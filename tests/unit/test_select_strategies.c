@@ -321,11 +321,10 @@ static void test_states(void **state) {
   made_close(&m);
 }
 
-/* Questions that share a source prompt are in one fold, also where their numbers differ, as in a
- * file of pairs: what is right is then drawn by lot for each pair of them, and cannot be learned
- * from the other of the pair. */
-static void test_kin_in_one_fold(void **state) {
-  (void)state;
+/* Two instances of each question, with the same states, of which the right layer is drawn by lot:
+ * it can be learned from the other instance alone, if that is in another fold. same_ids: they have the
+ * same id and sources that differ; else another id and the same source. */
+static void check_kin(const char *name_of_store, const char *task, bool same_ids) {
   enum { WIDTH = 64 };
   Made m;
   Rng rng = {5};
@@ -333,7 +332,7 @@ static void test_kin_in_one_fold(void **state) {
   xt_error error;
   states.questions = calloc(2 * QUESTIONS, sizeof *states.questions);
   states.values = calloc(2 * QUESTIONS * STATE_COUNT * WIDTH, sizeof *states.values);
-  made_open(&m, "kin.db", "xquad");
+  made_open(&m, name_of_store, task);
   for (int i = 0; i < QUESTIONS; i++) {
     const int lucky = (int)(rng_next(&rng) % LAYERS);
     float state_values[WIDTH];
@@ -342,12 +341,12 @@ static void test_kin_in_one_fold(void **state) {
       char id[16], source[32], target[32];
       static const int32_t ids[] = {1, 2};
       const int at = 2 * i + l;
-      snprintf(id, sizeof id, "%d", at);
-      snprintf(source, sizeof source, "Question %d?", i);
+      snprintf(id, sizeof id, "%d", same_ids ? i : at);
+      snprintf(source, sizeof source, "Question %d%s", i, same_ids && l ? "!" : "?");
       snprintf(target, sizeof target, "Swali %d?", at);
       const xt_question q = {.id = id,
                              .number = (size_t)at,
-                             .task = "xquad",
+                             .task = task,
                              .lang = l ? "tr" : "sw",
                              .source_lang = "en",
                              .source = source,
@@ -375,6 +374,13 @@ static void test_kin_in_one_fold(void **state) {
   free(states.questions);
   free(states.values);
   made_close(&m);
+}
+
+/* As in a file of pairs, the numbers of lines differ. */
+static void test_kin_in_one_fold(void **state) {
+  (void)state;
+  check_kin("kin.db", "xquad", false);
+  check_kin("ids.db", "xquad", true);
 }
 
 int main(void) {

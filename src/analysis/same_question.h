@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which instances ask the same question. Statistics by question and the folds of strategies that
+ * learn both go by this. */
+#ifndef ANALYSIS_SAME_QUESTION_H
+#define ANALYSIS_SAME_QUESTION_H
+
+#include "base/err.h"
+#include "xtransplant/tasks.h"
+
+/* By what a question is recognised: hashes, of which 0 is none. */
+typedef struct Asked {
+  uint64_t lang;
+  uint64_t id;     /* of a task that goes to a language: the task and the id */
+  uint64_t source; /* the same: the task, the source prompt and its language */
+} Asked;
+
+Asked asked_of(const xt_question *question);
+
+/* For each of them the first that asks the same question, in first[count]: those of one id, and
+ * those of several languages that share a source prompt, if no language has it twice. */
+xt_status asked_join(const Asked *asked, size_t count, size_t *first, xt_error *error);
+
+#endif
