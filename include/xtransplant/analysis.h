@@ -257,13 +257,21 @@ typedef struct xt_text_summary {
  * `choice` is the share of questions whose likeliest option is right. Of `calibrated` it is the
  * option with the largest p(option | question) / mean of p(option) over the questions of the
  * language under the same configuration, p being normalised over the question's options: batch
- * calibration (Zhou et al. 2024, 2309.17249); no gold answer is used. */
+ * calibration (Zhou et al. 2024, 2309.17249); no gold answer is used.
+ *
+ * `tracked` is the probability that the first token is one of any answer's. A model that begins its
+ * answers otherwise, as with the bracket of "(1)", leaves little for them: scores, differences and
+ * choices are then about tokens that it all but never gives. Tables leave them blank where `tracked`
+ * is below XT_TRACKED_LEAST, and `normalised` where it is so in the untouched run or the source
+ * prompt's, too. */
+#define XT_TRACKED_LEAST 0.1
 typedef struct xt_effect_result {
   size_t count; /* responses */
   double logit_difference, normalised;
   double gold; /* probability that the first token is one of the gold answer's */
   double kl_untouched, kl_source;
   double choice, calibrated; /* NaN: questions without options */
+  double tracked;
 } xt_effect_result;
 
 typedef struct xt_site_result {

@@ -118,6 +118,12 @@ double effects_difference(const Answers *m, const double *scores) {
                                                                      : (double)NAN;
 }
 
+double effects_tracked(const Answers *m, const double *scores) {
+  double sum = 0;
+  for (int i = 0; i < m->count; i++) sum += exp(scores[i]);
+  return m->count ? fmin(sum, 1) : (double)NAN; /* stored as halves, they may add up to more */
+}
+
 double effects_gold(const Answers *m, const double *scores) {
   return m->gold >= 0 && isfinite(scores[m->gold]) ? exp(scores[m->gold]) : (double)NAN;
 }
@@ -131,6 +137,8 @@ typedef struct Sums {
   double own;                           /* the sum of differences of all that have one */
   size_t owns;
   double right, calibrated;
+  size_t answers;
+  double tracked; /* over the responses to questions that have answers */
 } Sums;
 
 /* What is the same for every response to an instance. */
@@ -158,8 +166,13 @@ static void add_response(Sums *s, const AnalysisInstance *k, const Known *known,
   double scores[XT_TRACKED_MOST];
   effects_scores(k, &known->answers, numbers, scores);
   const double gold = effects_gold(&known->answers, scores),
-               difference = effects_difference(&known->answers, scores);
+               difference = effects_difference(&known->answers, scores),
+               tracked = effects_tracked(&known->answers, scores);
   s->count++;
+  if (!isnan(tracked)) {
+    s->answers++;
+    s->tracked += tracked;
+  }
   s->kl[0] += (double)numbers[XT_EFFECT_KL_UNTOUCHED];
   s->kl[1] += (double)numbers[XT_EFFECT_KL_SOURCE];
   if (!isnan(gold)) {
@@ -189,7 +202,8 @@ static xt_effect_result result_of(const Sums *s) {
                             .kl_untouched = ratio(s->kl[0], s->count),
                             .kl_source = ratio(s->kl[1], s->count),
                             .choice = ratio(s->right, s->choices),
-                            .calibrated = ratio(s->calibrated, s->choices)};
+                            .calibrated = ratio(s->calibrated, s->choices),
+                            .tracked = ratio(s->tracked, s->answers)};
 }
 
 static void add_sums(Sums *to, const Sums *from) {
@@ -199,6 +213,7 @@ static void add_sums(Sums *to, const Sums *from) {
   to->difference += from->difference, to->untouched += from->untouched;
   to->source += from->source, to->own += from->own;
   to->right += from->right, to->calibrated += from->calibrated;
+  to->answers += from->answers, to->tracked += from->tracked;
 }
 
 /* ---- calibration ----------------------------------------------------------------------------- */

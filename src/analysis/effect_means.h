@@ -25,6 +25,8 @@ void effects_scores(const AnalysisInstance *instance, const Answers *answers, co
 /* Gold minus the best other answer; NaN: there are no two. */
 double effects_difference(const Answers *answers, const double *scores);
 double effects_gold(const Answers *answers, const double *scores); /* its probability, or NaN */
+/* The probability of all answers together; NaN: there are none. */
+double effects_tracked(const Answers *answers, const double *scores);
 
 /* ---- while a store is read ------------------------------------------------------------------- */
 

@@ -52,6 +52,7 @@ static json_t *effects(const xt_effect_result *e) {
   put(&object, "kl_source", real(e->kl_source));
   put(&object, "choice", real(e->choice));
   put(&object, "calibrated", real(e->calibrated));
+  put(&object, "tracked", real(e->tracked));
   return object;
 }
 
@@ -274,6 +275,8 @@ static json_t *group_json(const xt_group *g) {
       g->coarse_released.overall.count ? scores(g, &g->coarse_released) : json_null());
   put(&object, "coarse_released_gain", comparison(g, &g->coarse_released_gain));
   put_texts(&object, &g->texts);
+  if (g->untouched_effects.count) put(&object, "untouched_effects", effects(&g->untouched_effects));
+  if (g->source_effects.count) put(&object, "source_effects", effects(&g->source_effects));
   put(&object, "sites", sites);
   return object;
 }

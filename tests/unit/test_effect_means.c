@@ -4,7 +4,9 @@
 #include <math.h>
 
 #include "analysis/effect_means.h"
+#include "files_support.h"
 #include "made_store.h"
+#include "xtransplant/report.h"
 
 enum { QUESTIONS = 4 };
 static const char *const golds[QUESTIONS] = {"1", "2", "1", "2"};
@@ -26,7 +28,8 @@ static xt_generation generation(float *effects) {
                          .effects = effects};
 }
 
-static void add_questions(Made *m) {
+/* `mass`: how much of each distribution the options have together. */
+static void add_questions(Made *m, double mass) {
   static const xt_choice choices[] = {{"1", "Yes"}, {"2", "Maybe"}, {"3", "No"}};
   static const int32_t ids[] = {1, 2};
   xt_error error;
@@ -51,10 +54,12 @@ static void add_questions(Made *m) {
     ASSERT_OK(xt_store_track(m->store, number, answers, 3, &error));
     const int gold = golds[i][0] - '1';
     float plain[5] = {0, 2, logf(0.4f), logf(0.4f), logf(0.2f)}, source[5] = {3, 0}, moved[5];
-    for (int o = 0; o < 3; o++) source[2 + o] = logf(o == gold ? 0.9f : 0.05f);
     moved[0] = 0.5f + (float)i;
     moved[1] = 1;
-    for (int o = 0; o < 3; o++) moved[2 + o] = (float)log(shares[i][o]);
+    for (int o = 0; o < 3; o++) {
+      source[2 + o] = logf(o == gold ? 0.9f : 0.05f);
+      moved[2 + o] = (float)log(mass * shares[i][o]);
+    }
     xt_generation g = generation(plain);
     ASSERT_OK(xt_store_add_response(m->store, number, NULL, -1, -1, &g, &error));
     g = generation(moved);
@@ -78,7 +83,7 @@ static void test_means(void **state) {
   xt_error error;
   xt_analysis *a;
   made_open(&m, "means.db", "xnli");
-  add_questions(&m);
+  add_questions(&m, 1);
   ASSERT_OK(xt_analysis_create(m.store, NULL, &a, &error));
   const xt_group *g = xt_analysis_get(a, 0);
   const xt_site_result *site = &g->sites[0];
@@ -97,11 +102,72 @@ static void test_means(void **state) {
   near(cell->kl_source, 1);
   near(cell->choice, 0.5);
   near(cell->calibrated, 1);
+  near(cell->tracked, 1);
   assert_int_equal(cell->count, QUESTIONS);
   assert_int_equal(site->effects[0].count, 0);
   near(site->mean_effects.gold, cell->gold);
   xt_analysis_free(a);
   made_close(&m);
+}
+
+/* Whether a text has a line, runs of spaces read as one. */
+static bool has_line(const char *text, const char *line) {
+  char *const squeezed = calloc(strlen(text) + 1, 1), *to = squeezed;
+  for (; *text; text++)
+    if (*text != ' ' || (text[1] != ' ' && text[1] != '\n')) *to++ = *text;
+  char *const found = strstr(squeezed, line);
+  const bool has =
+      found && (found == squeezed || found[-1] == '\n') && strchr("\n", found[strlen(line)]);
+  free(squeezed);
+  return has;
+}
+
+static bool json_has(xt_report *report, const char *part) {
+  xt_error error;
+  char path[256];
+  size_t size;
+  snprintf(path, sizeof path, "%s/begun", models_folder);
+  ASSERT_OK(xt_report_write(report, path, NULL, &error));
+  snprintf(path, sizeof path, "%s/begun/report.json", models_folder);
+  char *const bytes = (char *)read_whole(path, &size), *const text = strndup(bytes, size);
+  const bool has = strstr(text, part) != NULL;
+  free(bytes);
+  free(text);
+  return has;
+}
+
+/* Where the options have less than a tenth of the distribution, the table's cells that compare them
+ * are blank; what it still has are probabilities and divergences. */
+static void test_rarely_begun(void **state) {
+  (void)state;
+  static const struct {
+    double mass;
+    const char *row;
+  } cases[] = {{1, "XNLI, ffn 0.57 0.20 57.5 100.0 2.00 1.00 50.0 100.0"},
+               {0.09, "XNLI, ffn 5.2 9.0 2.00 1.00"}};
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    Made m;
+    xt_error error;
+    xt_report *report;
+    char *text;
+    size_t length;
+    made_open(&m, "begun.db", "xnli");
+    add_questions(&m, cases[k].mass);
+    made_close(&m);
+    ASSERT_OK(xt_report_create(m.path, NULL, &report, &error));
+    const xt_group *g = xt_analysis_get(xt_report_analysis(report), 0);
+    near(g->sites[0].mean_effects.tracked, cases[k].mass);
+    near(g->sites[0].mean_effects.gold, cases[k].mass * (0.8 + 0.35) / 2);
+    near(g->untouched_effects.tracked, 1);
+    ASSERT_OK(xt_report_text(report, &(xt_report_text_options){.table = "effects", .width = 200},
+                             &text, &length, &error));
+    if (!has_line(text, cases[k].row)) fail_msg("'%s' is not in\n%s", cases[k].row, text);
+    xt_free(text);
+    assert_int_equal(
+        json_has(report, "\"untouched_effects\"") && json_has(report, "\"source_effects\""), true);
+    assert_int_equal(json_has(report, "\"tracked\": 0.0900"), cases[k].mass < 1);
+    xt_report_free(report);
+  }
 }
 
 /* Tokens that two options share say nothing; a question without options has its gold answers and
@@ -126,6 +192,7 @@ static void test_answers(void **state) {
   near(scores[0], -1);
   near(scores[1], -3);
   near(effects_difference(&m, scores), -2);
+  near(effects_tracked(&m, scores), exp(-1) + exp(-3)); /* without the shared ones, and the word */
   k = (AnalysisInstance){.tracked = plain,
                          .tracked_count = 3,
                          .gold = "086\x1e"
@@ -140,10 +207,16 @@ static void test_answers(void **state) {
   ASSERT_OK(effects_answers(&k, &arena, &m, &error));
   effects_scores(&k, &m, numbers, scores);
   assert_true(isnan(effects_difference(&m, scores)));
+  near(effects_tracked(&m, scores), exp(-1) + exp(-2));
+  k.tracked_count = 0;
+  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  assert_true(isnan(effects_tracked(&m, scores)));
   arena_free(&arena);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_means), cmocka_unit_test(test_answers)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_means),
+                                     cmocka_unit_test(test_rarely_begun),
+                                     cmocka_unit_test(test_answers)};
   return cmocka_run_group_tests_name("means of effects", tests, NULL, NULL);
 }
