@@ -344,11 +344,16 @@ class Group:
     def compare(self, right, baseline, there):
         return self.compare_values(np.where(there, right.astype(float) - baseline.astype(float), 0.0), there)
 
-    def compare_sites(self, site, other, cells):
-        """Of each instance the mean difference over the cells that both have; other None: the untouched model."""
+    def mean_among(self, site, there):
+        """Of each instance the share that is right of the responses `there`; none: NaN."""
+        count = there.sum(0)
+        return np.where(count > 0, (self.sites[site][1] & there).sum(0) / np.maximum(count, 1), math.nan)
+
+    def compare_sites(self, site, other, cells, among=None):
+        """Of each instance the mean difference over the cells that both have, and that `among` has; other None: the untouched model."""
         there, right = (x[cells] for x in self.sites[site])
         other_there, other_right = (x[cells] for x in self.sites[other]) if other else (self.scored[None], self.right[None])
-        both = there & other_there
+        both = there & other_there & (self.sites[among][0][cells] if among else True)
         gained, count = ((right.astype(int) - other_right) * both).sum(0), both.sum(0)
         return self.compare_values(np.where(count > 0, gained / np.maximum(count, 1), 0.0), count > 0)
 
@@ -892,10 +897,15 @@ def compare_site(c, name, g, got, chance, family):
     c.same(name + " best_fresh", got["best_fresh"], fresh)
     cells = list(range(g.layers**2))
     c.scores(name + " mean", got["mean"], g.scores(g.mean(site, cells, False), False))
-    family.add(c, name + " mean gain", got["mean_gain"], g.compare_sites(site, None, cells), "all, vanilla")
     base = re.sub(r"\+(self|(shuffled|random|mean)\d*)$", "", site)
-    c.same(name + " control of", got.get("control_of"), base if base != site and base in g.sites else None)
-    if "control_of" in got:
+    base = base if base != site and base in g.sites else None
+    family.add(c, name + " mean gain", got["mean_gain"], g.compare_sites(site, None, cells, base), "all, vanilla")
+    c.same(name + " control of", got.get("control_of"), base)
+    if base:
+        both = g.sites[site][0] & g.sites[base][0]
+        c.same(name + " shared configurations", got["shared_configurations"], int(both.any(1).sum()))
+        c.scores(name + " shared mean", got["shared_mean"], g.scores(g.mean_among(site, both), False))
+        c.scores(name + " transplant mean", got["transplant_mean"], g.scores(g.mean_among(base, both), False))
         family.add(c, name + " over control", got["over_control"], g.compare_sites(base, site, cells), "controls")
         at, i, j = COARSE.get(g.task, ("ffn", 0, 0))
         if at == base:

@@ -286,14 +286,18 @@ typedef struct xt_site_result {
   xt_tally all;
   const xt_tally *languages;
   xt_scores mean; /* accuracy averaged over the configurations */
-  /* The gain of that accuracy over the untouched model. In this comparison and those with a
-   * control, an instance's difference is a mean over the configurations that both have; it is won
-   * if that is above 0, and `mcnemar` is the sign test of won and lost */
+  /* The gain of that accuracy over the untouched model; of a control, over the configurations that
+   * `transplant` has too. In this comparison and those with a control, an instance's difference is
+   * a mean over the configurations that both have; it is won if that is above 0, and `mcnemar` is
+   * the sign test of won and lost */
   xt_comparison mean_gain;
   const char *transplant; /* the site that this one is a control of (xt_site.control); NULL: it is
                              no control, or the group does not have that site */
-  xt_comparison over_control; /* of a control: the gain of `transplant` over it, configuration by
-                                 configuration */
+  /* Of a control: accuracies of it and of `transplant` over the responses that both have, question
+   * by question and configuration by configuration; these are in so many configurations */
+  int shared_configurations;
+  xt_scores shared_mean, transplant_mean;
+  xt_comparison over_control;        /* the gain of `transplant` over it, over the same */
   xt_comparison coarse_over_control; /* the same of xt_coarse's layers alone */
   int best;          /* the configuration with the largest gain, the first of several; -1: there
                         is none */

@@ -34,6 +34,8 @@ static bool any_controls(const xt_group *g) {
 
 static const char *const differences[] = {"gain", "low", "high", "p"};
 #define DIFFERENCE_CELLS (sizeof differences / sizeof *differences)
+static const char *const means[] = {"Layer pairs", "Accuracy", "Transplant there"};
+#define MEAN_CELLS (sizeof means / sizeof *means)
 
 static void difference_cells(Cell *cells, const xt_difference *d) {
   if (d->count == 0) return;
@@ -42,13 +44,19 @@ static void difference_cells(Cell *cells, const xt_difference *d) {
   memcpy(cells, out, sizeof out);
 }
 
+/* Of a control, both accuracies over what it shares with its transplants. */
 static void overall_row(xt_report *r, Table *t, const xt_group *g, const xt_site_result *site) {
+  const xt_scores *own = site->transplant ? &site->shared_mean : &site->mean;
   TableRow *row = table_row(t, table_format(t, "%s, %s", report_group_title(r, g), site->site));
   if (!row) return;
-  row->cells[0] = cell_estimate(CELL_SHARE, site->mean.overall);
-  difference_cells(row->cells + 1, &site->mean_gain.overall);
-  difference_cells(row->cells + 1 + DIFFERENCE_CELLS, &site->over_control.overall);
-  difference_cells(row->cells + 1 + 2 * DIFFERENCE_CELLS, &site->coarse_over_control.overall);
+  row->cells[0] = cell_value(CELL_COUNT, site->transplant ? site->shared_configurations
+                                                          : site->configuration_count);
+  row->cells[1] = cell_estimate(CELL_SHARE, own->overall);
+  if (site->transplant) row->cells[2] = cell_estimate(CELL_SHARE, site->transplant_mean.overall);
+  difference_cells(row->cells + MEAN_CELLS, &site->mean_gain.overall);
+  difference_cells(row->cells + MEAN_CELLS + DIFFERENCE_CELLS, &site->over_control.overall);
+  difference_cells(row->cells + MEAN_CELLS + 2 * DIFFERENCE_CELLS,
+                   &site->coarse_over_control.overall);
 }
 
 static xt_status overall_table(xt_report *r, xt_error *error) {
@@ -63,8 +71,10 @@ static xt_status overall_table(xt_report *r, xt_error *error) {
       t->title = "Transplants and their controls";
       t->note = table_format(
           t,
-          "Accuracy in per cent, a mean over all configurations. A control writes something else "
-          "at the same places. self: the target prompt's own value at the source layer; shuffled: "
+          "Accuracy in per cent, a mean over configurations, which are pairs of layers. A row of "
+          "a control has only what the transplant has too, and the transplant's accuracy over the "
+          "same. A control writes something else at the same places. self: the target prompt's own "
+          "value at the source layer; shuffled: "
           "that of another question's source prompt; random: a vector of random direction, as long "
           "as the value; mean: that of up to 32 other questions' source prompts. What a transplant "
           "gains over shuffled is due to the question's content; what shuffled or mean gain over "
@@ -72,7 +82,7 @@ static xt_status overall_table(xt_report *r, xt_error *error) {
           "are paired by question and configuration, with their %.0f%% bootstrap interval over "
           "questions; p: sign-flip test by question. Coarse layers: the paper's choice.",
           100 * a->options.confidence);
-      table_column(t, "", "Accuracy");
+      for (size_t c = 0; c < MEAN_CELLS; c++) table_column(t, "", means[c]);
       for (size_t c = 0; c < sizeof groups / sizeof *groups; c++)
         for (size_t d = 0; d < DIFFERENCE_CELLS; d++) table_column(t, groups[c], differences[d]);
     }
@@ -84,10 +94,15 @@ static xt_status overall_table(xt_report *r, xt_error *error) {
 /* ---- a task by language ---------------------------------------------------------------------- */
 
 static void language_rows(xt_report *r, Table *t, const xt_group *g, const xt_site_result *site) {
+  const bool control = site->transplant != NULL;
   (void)r;
-  report_language_cells(table_row(t, site->site), CELL_SHARE, g, &site->mean);
+  report_language_cells(table_row(t, site->site), CELL_SHARE, g,
+                        control ? &site->shared_mean : &site->mean);
   report_comparison_rows(t, g, table_format(t, "%s − Vanilla", site->site), &site->mean_gain);
-  if (!site->transplant) return;
+  if (!control) return;
+  report_language_cells(
+      table_row(t, table_format(t, "%s where %s is", site->transplant, site->site)), CELL_SHARE, g,
+      &site->transplant_mean);
   report_comparison_rows(t, g, table_format(t, "%s − %s", site->transplant, site->site),
                          &site->over_control);
   if (site->coarse_over_control.overall.count)
@@ -102,10 +117,12 @@ static xt_status language_table(xt_report *r, const xt_group *g, xt_error *error
   t->data = true;
   t->title =
       table_format(t, "%s: transplants and their controls, by language", report_group_title(r, g));
-  t->note = table_format(t,
-                         "Accuracy in per cent, a mean over all configurations. The test called "
-                         "McNemar is the sign test of the instances' mean differences. %s",
-                         report_comparison_note(t, r->main.analysis));
+  t->note =
+      table_format(t,
+                   "Accuracy in per cent, a mean over configurations; of a control, and of "
+                   "the transplant in the row where it is, over those that both have. The "
+                   "test called McNemar is the sign test of the instances' mean differences. %s",
+                   report_comparison_note(t, r->main.analysis));
   report_language_columns(t, g);
   report_language_cells(table_row(t, "Vanilla"), CELL_SHARE, g, &g->vanilla);
   each_site(r, t, g, language_rows);

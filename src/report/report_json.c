@@ -209,6 +209,9 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   }
   if (site->transplant) {
     put(&object, "control_of", json_string(site->transplant));
+    put(&object, "shared_configurations", json_integer(site->shared_configurations));
+    put(&object, "shared_mean", scores(g, &site->shared_mean));
+    put(&object, "transplant_mean", scores(g, &site->transplant_mean));
     put(&object, "over_control", comparison(g, &site->over_control));
     put(&object, "coarse_over_control", comparison(g, &site->coarse_over_control));
   }

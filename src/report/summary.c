@@ -118,12 +118,13 @@ static void control_words(xt_report *r, const xt_site_result *site, int width, T
   const xt_difference *gain = &site->mean_gain.overall, *over = &site->over_control.overall;
   char interval[24];
   sentence(out, width,
-           "%s, a control of %s: the mean of its configurations is %.1f%%, %+.1f points against "
-           "the untouched model (%s %+.1f to %+.1f). The transplants gain %+.1f points over it "
-           "(%+.1f to %+.1f); by chance so much comes with probability %.2g.",
-           site->site, site->transplant, percent(site->mean.overall.value), percent(gain->gain),
-           interval_name(r, interval), percent(gain->low), percent(gain->high), percent(over->gain),
-           percent(over->low), percent(over->high), over->p);
+           "%s, a control of %s: the mean of the %d configuration%s that both have is %.1f%%, "
+           "%+.1f points against the untouched model (%s %+.1f to %+.1f). The transplants gain "
+           "%+.1f points over it (%+.1f to %+.1f); by chance so much comes with probability %.2g.",
+           site->site, site->transplant, site->shared_configurations,
+           site->shared_configurations == 1 ? "" : "s", percent(site->shared_mean.overall.value),
+           percent(gain->gain), interval_name(r, interval), percent(gain->low), percent(gain->high),
+           percent(over->gain), percent(over->low), percent(over->high), over->p);
 }
 
 /* ---- the map --------------------------------------------------------------------------------- */

@@ -352,12 +352,68 @@ static void test_bounds_of_incomplete_grids(void **state) {
   xt_report_free(report);
 }
 
+/* ---- controls of fewer pairs of layers ------------------------------------------------------- */
+
+/* Eight questions, half of them right untouched. Transplants of four pairs, right at the first of
+ * them alone; controls of some of these, and of one that the transplants lack. */
+static void fill_controls(Made *m) {
+  xt_error error;
+  made_open(m, "controls.db", "xquad");
+  for (int i = 0; i < 8; i++) {
+    const int64_t q = add_question(m, i, "sw", "gold");
+    add_response(m, q, -1, -1, i < 4 ? "gold" : "tin", 1, 1, -1);
+    ASSERT_OK(xt_site_parse("attn", &m->site, &error));
+    for (int target = 0; target < 4; target++)
+      add_response(m, q, 0, target, target == 0 ? "gold" : "tin", 1, 1, -1);
+    ASSERT_OK(xt_site_parse("attn+random", &m->site, &error));
+    add_response(m, q, 0, 0, "gold", 1, 1, -1); /* as much as the transplant has there */
+    ASSERT_OK(xt_site_parse("attn+shuffled", &m->site, &error));
+    add_response(m, q, 0, 0, i < 2 ? "gold" : "tin", 1, 1, -1);
+    add_response(m, q, 0, 1, i < 6 ? "gold" : "tin", 1, 1, -1);
+    add_response(m, q, 5, 5, "gold", 1, 1, -1);
+  }
+}
+
+/* What is compared is over what both sites have. */
+static void test_controls_of_other_pairs(void **state) {
+  (void)state;
+  static const struct {
+    const char *row;   /* its pairs of layers, then the accuracy */
+    double there;      /* the transplant's accuracy over the same */
+    double gain, over; /* over the untouched model; of the transplant over it */
+  } rows[] = {{"\n\"XQuAD, attn\",4,0.25,", NAN, -0.25, NAN},
+              {"\n\"XQuAD, attn+random\",1,1,", 1, 0.5, 0},
+              {"\n\"XQuAD, attn+shuffled\",2,0.5,", 0.5, 0, 0}};
+  Made m;
+  xt_report *report;
+  fill_controls(&m);
+  report_of(&m, NULL, &report);
+  char *csv = csv_of(report, "unequal", "controls.csv");
+  assert_non_null(csv);
+  assert_holds(csv, "Layer pairs,Accuracy,Accuracy se,Transplant there,Transplant there se,", true);
+  for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+    const xt_site_result *site = &xt_analysis_get(xt_report_analysis(report), 0)->sites[k];
+    assert_holds(csv, rows[k].row, true);
+    assert_true(site->mean_gain.overall.gain == rows[k].gain);
+    assert_int_equal(site->transplant != NULL, k > 0);
+    if (k == 0) continue;
+    assert_true(site->transplant_mean.overall.value == rows[k].there);
+    assert_true(site->over_control.overall.gain == rows[k].over);
+  }
+  free(csv);
+  csv = csv_of(report, "unequal", "controls-xquad.csv");
+  assert_holds(csv, "\nattn where attn+random is,1,0,", true);
+  free(csv);
+  xt_report_free(report);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_blank),
                                      cmocka_unit_test(test_table1_rows),
                                      cmocka_unit_test(test_table8),
                                      cmocka_unit_test(test_models),
                                      cmocka_unit_test(test_models_questions),
-                                     cmocka_unit_test(test_bounds_of_incomplete_grids)};
+                                     cmocka_unit_test(test_bounds_of_incomplete_grids),
+                                     cmocka_unit_test(test_controls_of_other_pairs)};
   return cmocka_run_group_tests_name("report_tables", tests, NULL, NULL);
 }
