@@ -19,10 +19,16 @@ static xt_status alloc(Backend *backend, size_t bytes, Dev *out, xt_error *error
   return XT_STATUS_OK;
 }
 
-static void release(Backend *backend, Dev d) { gpu_buffer_free(gpu_of(backend)->device, d.buffer); }
+static void release(Backend *backend, Dev d) {
+  GpuBackend *b = gpu_of(backend);
+  gpu_forget_choices(b, d.buffer, 0, SIZE_MAX);
+  gpu_buffer_free(b->device, d.buffer);
+}
 
 static void upload(Backend *backend, Dev to, const void *from, size_t bytes) {
-  gpu_write(gpu_of(backend)->device, to.buffer, to.offset, from, bytes);
+  GpuBackend *b = gpu_of(backend);
+  gpu_forget_choices(b, to.buffer, to.offset, bytes);
+  gpu_write(b->device, to.buffer, to.offset, from, bytes);
 }
 
 static void download(Backend *backend, void *to, Dev from, size_t bytes) {

@@ -22,7 +22,9 @@ typedef struct GpuPending {
   GpuRoom mass; /* [rows][blocks][2] */
   float *host;  /* room for the same */
   size_t host_floats;
-  bool read; /* it is there */
+  bool read;    /* it is there */
+  Choice *left; /* [rows] each record as the device left it, once it was read */
+  size_t left_capacity;
 } GpuPending;
 
 typedef struct GpuBackend {
@@ -160,6 +162,8 @@ void gpu_compare(Backend *, const CompareArgs *);
 /* Finishes the choices among `bytes` of the buffer from `offset` on, which were read into `to`. */
 void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to,
                         size_t bytes);
+/* Something else is in these bytes from now on, or they are freed: no choice is finished there. */
+void gpu_forget_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes);
 void gpu_pending_free(GpuBackend *b);
 
 #endif

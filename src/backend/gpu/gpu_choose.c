@@ -68,8 +68,39 @@ void gpu_pending_free(GpuBackend *b) {
   for (size_t i = 0; i < b->pending_capacity; i++) {
     gpu_buffer_free(b->device, b->pending[i].mass.buffer);
     free(b->pending[i].host);
+    free(b->pending[i].left);
   }
   free(b->pending);
+}
+
+/* What the host has for a row's record as the device left it, in the place of its token. */
+enum { NOT_READ = -1, NOT_THERE = -2 };
+
+/* Rows of choices that lie among `bytes` from `offset` on are no choices any more. */
+void gpu_forget_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes) {
+  for (size_t i = 0; i < b->pending_count; i++) {
+    GpuPending *p = &b->pending[i];
+    if (!buffer || !bytes || p->out != buffer) continue;
+    bool any = false;
+    for (size_t r = 0; r < p->rows; r++) {
+      const size_t at = p->first + r * sizeof(Choice);
+      if (at + sizeof(Choice) > offset && (at < offset || at - offset < bytes))
+        p->left[r].best = NOT_THERE;
+      any = any || p->left[r].best != NOT_THERE;
+    }
+    if (!any) p->out = NULL;
+  }
+}
+
+/* Room on the host for a choice of so many rows and numbers. */
+static xt_status grow_host(GpuPending *p, size_t rows, size_t floats, xt_error *error) {
+  if (p->host_floats < floats) {
+    free(p->host);
+    p->host_floats = 0;
+    TRY(MEM_ALLOC(&p->host, floats, error));
+    p->host_floats = floats;
+  }
+  return MEM_GROW(&p->left, &p->left_capacity, rows, error);
 }
 
 /* A place to record a choice in. Choices that were read are removed first, and their memory is used
@@ -79,19 +110,11 @@ static GpuPending *note_choice(GpuBackend *b, const ChooseArgs *a, size_t blocks
   xt_error error;
   if (b->pending_read) b->pending_count = 0;
   b->pending_read = false;
-  for (size_t i = 0; i < b->pending_count;
-       i++) /* a choice that this one overwrites is no longer needed */
-    if (b->pending[i].out == a->out.buffer && b->pending[i].first == a->out.offset)
-      b->pending[i].out = NULL;
+  gpu_forget_choices(b, a->out.buffer, a->out.offset, rows * sizeof(Choice)); /* of older ones */
   xt_status status = MEM_GROW(&b->pending, &b->pending_capacity, b->pending_count + 1, &error);
   if (!status) memset(b->pending + before, 0, (b->pending_capacity - before) * sizeof *b->pending);
   GpuPending *p = status ? NULL : &b->pending[b->pending_count];
-  if (p && p->host_floats < floats) {
-    free(p->host);
-    p->host_floats = 0;
-    status = MEM_ALLOC(&p->host, floats, &error);
-    if (!status) p->host_floats = floats;
-  }
+  if (p) status = grow_host(p, rows, floats, &error);
   if (status) gpu_fail(b->device, &error);
   if (status || !gpu_room(b, &p->mass, floats * sizeof(float))) return NULL;
   p->out = a->out.buffer;
@@ -100,6 +123,7 @@ static GpuPending *note_choice(GpuBackend *b, const ChooseArgs *a, size_t blocks
   p->blocks = blocks;
   p->wanted = !index_is_none(a->wanted);
   p->read = false;
+  for (size_t r = 0; r < rows; r++) p->left[r].best = NOT_READ;
   b->pending_count++;
   return p;
 }
@@ -152,6 +176,8 @@ void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, v
       Choice c;
       if (at + sizeof c > bytes) break;
       memcpy(&c, (char *)to + at, sizeof c);
+      if (p->left[r].best == NOT_READ) p->left[r] = c;
+      if (memcmp(&p->left[r], &c, sizeof c) != 0) continue; /* something else is there now */
       finish_choice(&c, p->host + 2 * p->blocks * r, p->blocks, p->wanted);
       memcpy((char *)to + at, &c, sizeof c);
     }
