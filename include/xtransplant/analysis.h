@@ -274,6 +274,34 @@ typedef struct xt_effect_result {
   double tracked;
 } xt_effect_result;
 
+/* What effects are measured by: the members of xt_effect_result. */
+typedef enum xt_effect_measure {
+  XT_MEASURE_LOGIT_DIFFERENCE = 0,
+  XT_MEASURE_NORMALISED,
+  XT_MEASURE_GOLD,
+  XT_MEASURE_KL_UNTOUCHED,
+  XT_MEASURE_KL_SOURCE,
+  XT_MEASURE_CHOICE,
+  XT_MEASURE_CALIBRATED,
+  XT_MEASURE_TRACKED
+} xt_effect_measure;
+#define XT_MEASURE_COUNT 8
+
+/* A mean with its bootstrap interval over questions; NaN: there is none. */
+typedef struct xt_interval {
+  double value, low, high;
+} xt_interval;
+
+/* The means of xt_effect_result with their intervals. `normalised` has none, and is NaN, where the
+ * interval of its denominator D_source - D_untouched contains 0; in differences it is NaN. Means of
+ * calibration are held fixed while questions are drawn. */
+typedef struct xt_effect_intervals {
+  xt_interval means[XT_MEASURE_COUNT];
+  xt_interval over_untouched[XT_MEASURE_COUNT]; /* less the untouched run's, question by question */
+  xt_interval over_control[XT_MEASURE_COUNT];   /* of a control: what `transplant` has more than it,
+                                                   over the responses that both have */
+} xt_effect_intervals;
+
 typedef struct xt_site_result {
   const char *site;
   size_t responses;                       /* that are present; at most instances * layers *
@@ -312,6 +340,9 @@ typedef struct xt_site_result {
                                            over questions that have one */
   const xt_effect_result *effects;      /* [layers * layers] like `configurations`; NULL: none */
   xt_effect_result mean_effects;        /* over the responses of all configurations */
+  xt_effect_intervals effect_intervals; /* of `mean_effects` */
+  int best_effects; /* the configuration with the largest `gold`, the first of several; -1: none */
+  xt_effect_intervals best_effect_intervals; /* of it */
 } xt_site_result;
 
 /* The chance that at least one of n sampled responses is right (xt_pass_at), as a mean over the
@@ -363,6 +394,7 @@ typedef struct xt_group {
   xt_text_summary texts;                              /* of the untouched runs */
   xt_effect_result untouched_effects, source_effects; /* of the two runs that the others are
                                                          compared with */
+  xt_effect_intervals untouched_effect_intervals, source_effect_intervals;
   size_t site_count;
   const xt_site_result *sites;
 } xt_group;

@@ -110,6 +110,7 @@ static xt_status fill(xt_analysis *a, xt_error *error) {
     TRY(analysis_significance(a, g, error));
     TRY(analysis_bounds(a, g, error));
     TRY(analysis_effects(a, g, error));
+    TRY(analysis_effect_intervals(a, g, error));
   }
   return analysis_adjust(a, error);
 }

@@ -218,13 +218,6 @@ static void add_sums(Sums *to, const Sums *from) {
 
 /* ---- calibration ----------------------------------------------------------------------------- */
 
-/* One configuration, or the untouched runs, of one language. */
-typedef struct Batch {
-  const AnalysisGroup *group;
-  const Known *known;    /* [instances of the group] */
-  const float **numbers; /* [instances]; NULL: absent */
-} Batch;
-
 /* The probabilities of an instance's options, which add up to 1. False: it has none. */
 static bool option_shares(const Batch *b, size_t i, double *out) {
   const Answers *m = &b->known[i].answers;
@@ -256,8 +249,11 @@ static int best_option(const Answers *m, const double *shares, const double *mea
   return best;
 }
 
-/* Counts how many are right by the likeliest option, and by the calibrated one. */
-static void count_choices(const Batch *b, size_t first, size_t count, Sums *s) {
+typedef void Choice(void *user, size_t instance, bool right, bool calibrated);
+
+/* Of each instance with options in [first, first + count), the runs of one language: whether the
+ * likeliest option is right, and the calibrated one. */
+static void each_choice(const Batch *b, size_t first, size_t count, Choice *take, void *user) {
   const char *names[XT_TRACKED_MOST];
   double sums[XT_TRACKED_MOST], shares[XT_TRACKED_MOST], means[XT_TRACKED_MOST];
   size_t counts[XT_TRACKED_MOST], known = 0;
@@ -278,9 +274,82 @@ static void count_choices(const Batch *b, size_t first, size_t count, Sums *s) {
     if (!option_shares(b, i, shares)) continue;
     for (int o = 0; o < m->count; o++)
       means[o] = mean_share(names, sums, counts, known, m->names[o]);
-    s->choices++;
-    s->right += best_option(m, shares, NULL) == m->gold;
-    s->calibrated += best_option(m, shares, means) == m->gold;
+    take(user, i, best_option(m, shares, NULL) == m->gold,
+         best_option(m, shares, means) == m->gold);
+  }
+}
+
+static void count_choice(void *user, size_t instance, bool right, bool calibrated) {
+  Sums *s = user;
+  (void)instance;
+  s->choices++;
+  s->right += right;
+  s->calibrated += calibrated;
+}
+
+/* ---- by instance ----------------------------------------------------------------------------- */
+
+static void values_of(const AnalysisInstance *k, const Known *known, const float *numbers,
+                      double *const *out) {
+  double scores[XT_TRACKED_MOST];
+  effects_scores(k, &known->answers, numbers, scores);
+  const double difference = effects_difference(&known->answers, scores),
+               span = known->source - known->untouched;
+  *out[XT_MEASURE_LOGIT_DIFFERENCE] = difference;
+  if (!isnan(difference) && !isnan(span)) {
+    *out[XT_MEASURE_NORMALISED] = difference - known->untouched;
+    *out[EFFECT_SPAN] = span;
+  }
+  *out[XT_MEASURE_GOLD] = effects_gold(&known->answers, scores);
+  *out[XT_MEASURE_TRACKED] = effects_tracked(&known->answers, scores);
+  *out[XT_MEASURE_KL_UNTOUCHED] = (double)numbers[XT_EFFECT_KL_UNTOUCHED];
+  *out[XT_MEASURE_KL_SOURCE] = (double)numbers[XT_EFFECT_KL_SOURCE];
+}
+
+typedef struct Choices {
+  double *right, *calibrated;
+} Choices;
+
+static void keep_choice(void *user, size_t instance, bool right, bool calibrated) {
+  const Choices *k = user;
+  k->right[instance] = right;
+  k->calibrated[instance] = calibrated;
+}
+
+void effects_values(const Batch *b, double *out) {
+  const AnalysisGroup *g = b->group;
+  const size_t n = g->group.instances;
+  Choices choices = {out + XT_MEASURE_CHOICE * n, out + XT_MEASURE_CALIBRATED * n};
+  for (size_t i = 0; i < EFFECT_VALUES * n; i++) out[i] = NAN;
+  for (size_t i = 0; i < n; i++) {
+    double *places[EFFECT_VALUES];
+    for (size_t m = 0; m < EFFECT_VALUES; m++) places[m] = out + m * n + i;
+    if (b->numbers[i]) values_of(&g->instances[i], &b->known[i], b->numbers[i], places);
+  }
+  for (size_t l = 0; l < g->group.language_count; l++)
+    each_choice(b, g->group.languages[l].first, g->group.languages[l].count, keep_choice, &choices);
+}
+
+xt_status effects_batch(const AnalysisGroup *g, Arena *arena, Batch *out, xt_error *error) {
+  Known *known;
+  *out = (Batch){.group = g};
+  TRY(ARENA_ALLOC(arena, &known, g->group.instances, error));
+  TRY(ARENA_ALLOC(arena, &out->numbers, g->group.instances, error));
+  for (size_t i = 0; i < g->group.instances; i++)
+    TRY(know(&g->instances[i], arena, &known[i], error));
+  out->known = known;
+  return XT_STATUS_OK;
+}
+
+void effects_of_cell(Batch *b, const AnalysisSite *s, size_t cell) {
+  for (size_t i = 0; i < b->group->group.instances; i++)
+    b->numbers[i] = b->group->instances[i].scored ? effects_of(b->group, s, i, cell) : NULL;
+}
+
+void effects_of_run(Batch *b, bool source) {
+  for (size_t i = 0; i < b->group->group.instances; i++) {
+    const AnalysisInstance *k = &b->group->instances[i];
+    b->numbers[i] = !k->scored ? NULL : source ? k->source_effects : k->vanilla_effects;
   }
 }
 
@@ -293,22 +362,20 @@ static xt_effect_result batch_result(const Batch *b, Sums *total) {
   for (size_t i = 0; i < g->group.instances; i++)
     if (b->numbers[i]) add_response(&s, &g->instances[i], &b->known[i], b->numbers[i]);
   for (size_t l = 0; l < g->group.language_count; l++)
-    count_choices(b, g->group.languages[l].first, g->group.languages[l].count, &s);
+    each_choice(b, g->group.languages[l].first, g->group.languages[l].count, count_choice, &s);
   if (total) add_sums(total, &s);
   return result_of(&s);
 }
 
 static xt_status site_effects(xt_analysis *a, Batch *b, const AnalysisSite *s, xt_site_result *out,
                               xt_error *error) {
-  const AnalysisGroup *g = b->group;
   xt_effect_result *cells;
   Sums total = {0};
   out->mean_effects = result_of(&total);
   if (!s->effects) return XT_STATUS_OK;
   TRY(ARENA_ALLOC(&a->arena, &cells, (size_t)a->cells, error));
   for (size_t c = 0; c < (size_t)a->cells; c++) {
-    for (size_t i = 0; i < g->group.instances; i++)
-      b->numbers[i] = g->instances[i].scored ? effects_of(g, s, i, c) : NULL;
+    effects_of_cell(b, s, c);
     cells[c] = batch_result(b, &total);
   }
   out->effects = cells;
@@ -317,27 +384,16 @@ static xt_status site_effects(xt_analysis *a, Batch *b, const AnalysisSite *s, x
 }
 
 xt_status analysis_effects(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
-  const size_t n = g->group.instances;
-  Known *known = NULL;
   Arena arena = {0};
-  Batch b = {.group = g};
-  xt_status status = MEM_ALLOC(&known, n, error);
-  if (!status) status = MEM_ALLOC(&b.numbers, n, error);
-  b.known = known;
-  for (size_t i = 0; i < n && !status; i++)
-    status = know(&g->instances[i], &arena, &known[i], error);
+  Batch b;
+  xt_status status = effects_batch(g, &arena, &b, error);
   for (int source = 0; source < 2 && !status; source++) {
-    for (size_t i = 0; i < n; i++)
-      b.numbers[i] = !g->instances[i].scored ? NULL
-                     : source                ? g->instances[i].source_effects
-                                             : g->instances[i].vanilla_effects;
+    effects_of_run(&b, source);
     *(source ? &g->group.source_effects : &g->group.untouched_effects) = batch_result(&b, NULL);
   }
   for (size_t s = 0; s < g->site_count && !status; s++)
     status =
         site_effects(a, &b, &g->sites[s], (xt_site_result *)(uintptr_t)&g->group.sites[s], error);
   arena_free(&arena);
-  free(known);
-  free(b.numbers);
   return status;
 }

@@ -46,7 +46,29 @@ static inline const float *effects_of(const AnalysisGroup *g, const AnalysisSite
   return all && all[cell * width] >= 0 ? all + cell * width : NULL; /* a divergence; -1: absent */
 }
 
+/* ---- means ----------------------------------------------------------------------------------- */
+
+/* The runs of one configuration, the untouched ones, or the source prompts. */
+typedef struct Batch {
+  const AnalysisGroup *group;
+  const struct Known *known; /* [instances of the group] */
+  const float **numbers;     /* [instances]; NULL: absent */
+} Batch;
+/* Arrays are in the arena; no numbers yet. */
+xt_status effects_batch(const AnalysisGroup *group, Arena *arena, Batch *out, xt_error *error);
+/* Sets the numbers of a site's configuration, and of the group's untouched runs or sources. */
+void effects_of_cell(Batch *batch, const AnalysisSite *site, size_t cell);
+void effects_of_run(Batch *batch, bool source);
+
+/* What the means of a batch are over: of each instance the value of each measure, with that of
+ * `normalised` D - D_untouched, and then D_source - D_untouched. NaN: it has none. */
+#define EFFECT_SPAN XT_MEASURE_COUNT
+#define EFFECT_VALUES (XT_MEASURE_COUNT + 1)
+void effects_values(const Batch *batch, double *out); /* [EFFECT_VALUES][instances] */
+
 /* Fills the members of the group and its sites. */
 xt_status analysis_effects(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+/* Their intervals, of a group with questions that are scored; after analysis_effects. */
+xt_status analysis_effect_intervals(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 
 #endif

@@ -56,6 +56,35 @@ static json_t *effects(const xt_effect_result *e) {
   return object;
 }
 
+/* By measure; null where there is none. */
+static json_t *intervals(const xt_interval *list) {
+  static const char *const names[XT_MEASURE_COUNT] = {"logit_difference", "normalised", "gold",
+                                                      "kl_untouched",     "kl_source",  "choice",
+                                                      "calibrated",       "tracked"};
+  json_t *object = json_object();
+  for (size_t m = 0; m < XT_MEASURE_COUNT; m++) {
+    json_t *one = json_object();
+    if (isnan(list[m].value)) {
+      json_decref(one);
+      one = json_null();
+    } else {
+      put(&one, "value", real(list[m].value));
+      put(&one, "low", real(list[m].low));
+      put(&one, "high", real(list[m].high));
+    }
+    put(&object, names[m], one);
+  }
+  return object;
+}
+
+static json_t *effect_intervals(const xt_effect_intervals *k, bool control) {
+  json_t *object = json_object();
+  put(&object, "means", intervals(k->means));
+  put(&object, "over_untouched", intervals(k->over_untouched));
+  if (control) put(&object, "over_control", intervals(k->over_control));
+  return object;
+}
+
 static json_t *scores(const xt_group *g, const xt_scores *s) {
   json_t *object = json_object(), *levels = json_object(), *languages = json_object();
   for (int level = 0; level < XT_LEVEL_COUNT; level++)
@@ -204,7 +233,15 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   if (site->effects) {
     json_t *cells = json_array();
     for (int c = 0; c < g->layers * g->layers; c++) append(&cells, effects(&site->effects[c]));
+    const bool control = site->transplant != NULL;
     put(&object, "mean_effects", effects(&site->mean_effects));
+    put(&object, "effect_intervals", effect_intervals(&site->effect_intervals, control));
+    if (site->best_effects >= 0) {
+      json_t *best = effect_intervals(&site->best_effect_intervals, control);
+      put(&best, "source_layer", json_integer(site->best_effects / g->layers));
+      put(&best, "target_layer", json_integer(site->best_effects % g->layers));
+      put(&object, "best_effects", best);
+    }
     put(&object, "effects", cells);
   }
   if (site->transplant) {
@@ -280,6 +317,11 @@ static json_t *group_json(const xt_group *g) {
   put_texts(&object, &g->texts);
   if (g->untouched_effects.count) put(&object, "untouched_effects", effects(&g->untouched_effects));
   if (g->source_effects.count) put(&object, "source_effects", effects(&g->source_effects));
+  if (g->untouched_effects.count)
+    put(&object, "untouched_effect_intervals",
+        effect_intervals(&g->untouched_effect_intervals, false));
+  if (g->source_effects.count)
+    put(&object, "source_effect_intervals", effect_intervals(&g->source_effect_intervals, false));
   put(&object, "sites", sites);
   return object;
 }

@@ -63,7 +63,13 @@ void table_column(Table *t, const char *group, const char *name) {
     return;
   }
   t->columns[t->column_count++] =
-      (Column){table_format(t, "%s", group), table_format(t, "%s", name)};
+      (Column){table_format(t, "%s", group), table_format(t, "%s", name), false};
+}
+
+void table_interval_column(Table *t, const char *group, const char *name) {
+  const size_t before = t->column_count;
+  table_column(t, group, name);
+  if (t->column_count > before) t->columns[before].intervals = true;
 }
 
 TableRow *table_row(Table *t, const char *label) {
@@ -89,6 +95,14 @@ Cell cell_text(const char *text) {
 
 Cell cell_value(CellKind kind, double value) {
   return isnan(value) ? (Cell){0} : (Cell){.kind = kind, .value = value, .error = NAN};
+}
+
+Cell cell_interval(CellKind kind, xt_interval k) {
+  Cell cell = cell_value(kind, k.value);
+  if (cell.kind == CELL_EMPTY) return cell;
+  cell.low = k.low;
+  cell.high = k.high;
+  return cell;
 }
 
 Cell cell_estimate(CellKind kind, xt_estimate estimate) {
@@ -119,7 +133,13 @@ void cell_show(const Cell *cell, char *out, size_t size) {
   }
   if (cell->high > cell->low) {
     const size_t used = strlen(out);
-    number_print(out + used, size - used, " [%.1f, %.1f]", 100 * cell->low, 100 * cell->high);
+    const bool number = cell->kind == CELL_NUMBER;
+    const double unit = number ? 1 : 100;
+    number_print(out + used, size - used,
+                 number                    ? " [%.2f, %.2f]"
+                 : cell->kind == CELL_GAIN ? " [%+.1f, %+.1f]"
+                                           : " [%.1f, %.1f]",
+                 unit * cell->low, unit * cell->high);
   }
 }
 

@@ -27,6 +27,7 @@ typedef struct Cell {
 
 typedef struct Column {
   const char *group, *name; /* columns of one group stand together under its name; "": none */
+  bool intervals;           /* files have a column for each end of the cells' intervals */
 } Column;
 
 typedef struct TableRow {
@@ -64,6 +65,7 @@ const char *table_format(Table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* All columns come before the first row. */
 void table_column(Table *table, const char *group, const char *name);
+void table_interval_column(Table *table, const char *group, const char *name);
 /* A row with empty cells; NULL when memory ran out. */
 TableRow *table_row(Table *table, const char *label);
 void table_section(Table *table, const char *label);
@@ -73,6 +75,7 @@ Cell cell_text(const char *text);
  * Wilson's interval instead. */
 Cell cell_estimate(CellKind kind, xt_estimate estimate);
 Cell cell_value(CellKind kind, double value); /* empty of NaN */
+Cell cell_interval(CellKind kind, xt_interval interval);
 
 /* ---- formats --------------------------------------------------------------------------------- */
 

@@ -19,16 +19,33 @@ static bool has_errors(const Table *t, size_t column) {
   return false;
 }
 
+/* A column, and what stands beside it: its cells' errors, or their intervals. */
+static size_t parts_of(const Table *t, size_t c, const char *out[3]) {
+  out[0] = "";
+  if (t->columns[c].intervals) {
+    out[1] = " low";
+    out[2] = " high";
+    return 3;
+  }
+  out[1] = " se";
+  return has_errors(t, c) ? 2 : 1;
+}
+
+static void csv_number(TextBuffer *out, const Cell *cell, double value) {
+  if (cell->kind != CELL_EMPTY && cell->kind != CELL_TEXT && !isnan(value))
+    text_buffer_format(out, "%.10g", value);
+}
+
 void table_to_csv(const Table *t, TextBuffer *out) {
+  const char *parts[3];
   escape_csv(out, t->corner);
   for (size_t c = 0; c < t->column_count; c++) {
     const Column *column = &t->columns[c];
-    const bool errors = has_errors(t, c);
-    for (int part = 0; part < 1 + errors; part++) {
+    const size_t count = parts_of(t, c, parts);
+    for (size_t part = 0; part < count; part++) {
       TextBuffer name = {0};
       text_buffer_format(&name, "%s%s%s%s", column->group,
-                         column->group[0] && column->name[0] ? " " : "", column->name,
-                         part ? " se" : "");
+                         column->group[0] && column->name[0] ? " " : "", column->name, parts[part]);
       text_buffer_add_text(out, ",");
       escape_csv(out, name.data ? name.data : "");
       out->failed = out->failed || name.failed;
@@ -42,15 +59,17 @@ void table_to_csv(const Table *t, TextBuffer *out) {
     escape_csv(out, row->label);
     for (size_t c = 0; c < t->column_count; c++) {
       const Cell *cell = &row->cells[c];
+      const size_t count = parts_of(t, c, parts);
+      const double beside[] = {count == 3 ? cell->low : cell->error, cell->high};
       text_buffer_add_text(out, ",");
       if (cell->kind == CELL_TEXT)
         escape_csv(out, cell->text);
-      else if (cell->kind != CELL_EMPTY)
-        text_buffer_format(out, "%.10g", cell->value);
-      if (!has_errors(t, c)) continue;
-      text_buffer_add_text(out, ",");
-      if (cell->kind != CELL_EMPTY && cell->kind != CELL_TEXT && !isnan(cell->error))
-        text_buffer_format(out, "%.10g", cell->error);
+      else
+        csv_number(out, cell, cell->value);
+      for (size_t part = 1; part < count; part++) {
+        text_buffer_add_text(out, ",");
+        csv_number(out, cell, beside[part - 1]);
+      }
     }
     text_buffer_add_text(out, "\n");
   }

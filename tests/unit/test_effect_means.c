@@ -110,14 +110,13 @@ static void test_means(void **state) {
   made_close(&m);
 }
 
-/* Whether a text has a line, runs of spaces read as one. */
+/* Whether a line of a text begins so, runs of spaces read as one. */
 static bool has_line(const char *text, const char *line) {
   char *const squeezed = calloc(strlen(text) + 1, 1), *to = squeezed;
   for (; *text; text++)
     if (*text != ' ' || (text[1] != ' ' && text[1] != '\n')) *to++ = *text;
   char *const found = strstr(squeezed, line);
-  const bool has =
-      found && (found == squeezed || found[-1] == '\n') && strchr("\n", found[strlen(line)]);
+  const bool has = found && found > squeezed && found[-1] == '\n';
   free(squeezed);
   return has;
 }
@@ -143,8 +142,7 @@ static void test_rarely_begun(void **state) {
   static const struct {
     double mass;
     const char *row;
-  } cases[] = {{1, "XNLI, ffn 0.57 0.20 57.5 100.0 2.00 1.00 50.0 100.0"},
-               {0.09, "XNLI, ffn 5.2 9.0 2.00 1.00"}};
+  } cases[] = {{1, "XNLI, ffn 1 0.57 ["}, {0.09, "XNLI, ffn 1 5.2 ["}};
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
     Made m;
     xt_error error;
