@@ -28,6 +28,12 @@ import numpy as np
 
 LEVELS = {"High": "ar de en es fr ja zh", "Mid": "hi it ko pt ru sv tr vi", "Low": "am bg el fi he ht hu id ms nl no pl ro sw ta th tl uk ur"}
 FROM_LANGUAGE = {"globalopinionqa", "culturalbench", "local-facts"}
+# what stands before and after a culture's name in target prompts
+CULTURE = {
+    "globalopinionqa": [("How would someone from ", " answer the following question:\n"),
+                        ("How would a person from ", " answer this question? Choose one of the options.\n")],
+    "culturalbench": [("Choose the right answer to this question about ", ".\n")],
+}
 CONTAINS = {"xquad", "mkqa", "facts", "local-facts"}
 LETTERS = {"globalopinionqa", "culturalbench"}
 COARSE = {"xnli": ("attn", -1, 0), "xcopa": ("attn", -1, 0)}  # the others: ffn, first, first
@@ -52,6 +58,14 @@ class Random:
 
 def level_of(lang):
     return next((level for level, names in LEVELS.items() if lang.split("-")[0].split("_")[0] in names.split()), None)
+
+
+def after_culture(task, prompt):
+    for before, after in CULTURE.get(task, []):
+        found = re.search(re.escape(before) + "([^\n]*?)" + re.escape(after), prompt)
+        if found:
+            return prompt[found.end(1) :]
+    return prompt
 
 
 def names_option(text, label):
@@ -214,7 +228,8 @@ class Group:
         self.sample()
 
     def find_questions(self):
-        """Instances that ask the same: of one id, or of one source prompt that no language has twice; cultures' are not parallel."""
+        """Instances that ask the same: of one id, or of one source prompt that no language has twice; of cultures, of one
+        target prompt after the culture's name."""
         n = len(self.docs)
         same = list(range(n))
 
@@ -223,16 +238,15 @@ class Group:
                 i = same[i]
             return i
 
-        if self.task not in FROM_LANGUAGE:
-            for field in ("id", "source_prompt"):
-                of = defaultdict(list)
-                for i, doc in enumerate(self.docs):
-                    of[doc[field]].append(i)
-                for some in of.values():
-                    if field == "id" or len({self.docs[i]["lang"] for i in some}) == len(some):
-                        for i in some[1:]:
-                            x, y = sorted((root(some[0]), root(i)))
-                            same[y] = x
+        for field in ("target_prompt",) if self.task in FROM_LANGUAGE else ("id", "source_prompt"):
+            of = defaultdict(list)
+            for i, doc in enumerate(self.docs):
+                of[after_culture(self.task, doc[field]) if field == "target_prompt" else doc[field]].append(i)
+            for some in of.values():
+                if field != "source_prompt" or len({self.docs[i]["lang"] for i in some}) == len(some):
+                    for i in some[1:]:
+                        x, y = sorted((root(some[0]), root(i)))
+                        same[y] = x
         roots = [root(i) for i in range(n)]
         number = {r: k for k, r in enumerate(sorted(set(roots)))}
         self.question = np.array([number[r] for r in roots])

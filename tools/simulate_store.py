@@ -90,6 +90,9 @@ def simulate(store, rng, task, lang, number, pivot, layers, sites, p_missing_gol
         options = list("ABCD")
     gold = rng.choice(options)
     source_lang = lang if task == "globalopinionqa" else pivot
+    if task == "globalopinionqa":  # two questions of three are asked of all cultures, some of two countries of one
+        asked = f"{lang} question {number}" if number % 3 == 2 else f"question {number // 4}"
+        question = f"Human: How would someone from Land {lang}{number % 2} answer the following question:\n{asked}: (A) (B) (C) (D)"
     key = hashlib.sha256(f"{task} {lang} {number} {pivot}".encode()).hexdigest()[:32]
     instance = store.db.execute(
         "INSERT INTO instances(key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids)"

@@ -11,8 +11,10 @@
  * more often than those of different questions. Standard errors, intervals and tests are by
  * question. In tasks that go to a language, instances with the same id are one question, and so are
  * instances of several languages that share a source prompt, if no language has it twice. In tasks
- * that come from a language (cultures), whose questions are not parallel, each instance is a
- * separate question.
+ * that come from a language (cultures), instances are one question if their target prompts are the
+ * same after the name of the culture, as a survey asks the same of many countries. That name is
+ * found in the wording of the release and of xt_task_template; in prompts of another wording it
+ * counts as part of the question.
  *
  * An analysis owns everything that its structs point to, and is immutable. */
 #ifndef XTRANSPLANT_ANALYSIS_H

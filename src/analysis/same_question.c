@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "tasks/task_table.h"
 
 /* Never 0. The texts are framed by their ends; NULL counts as the empty one. */
 static uint64_t hash_of(const char *const *texts, size_t count) {
@@ -17,10 +18,22 @@ static uint64_t hash_of(const char *const *texts, size_t count) {
   return h ? h : 1;
 }
 
+/* What comes before the culture's name is the same for all, but for a date that a chat template may
+ * write. */
+static uint64_t text_after_culture(const xt_task *task, const xt_question *q) {
+  size_t length;
+  const size_t at = task_culture_name(task, q->target, &length);
+  return hash_of((const char *const[]){task->name, q->target + at + length}, 2);
+}
+
 Asked asked_of(const xt_question *q) {
   const xt_task *task = xt_task_find(q->task);
   Asked out = {.lang = hash_of(&q->lang, 1)};
-  if (!task || task->direction != XT_DIRECTION_TO_LANGUAGE) return out;
+  if (!task) return out;
+  if (task->direction == XT_DIRECTION_FROM_LANGUAGE) {
+    out.text = text_after_culture(task, q);
+    return out;
+  }
   out.id = hash_of((const char *const[]){q->task, q->id}, 2);
   out.source = hash_of((const char *const[]){q->task, q->source_lang, q->source}, 3);
   return out;
@@ -63,7 +76,8 @@ typedef struct KeyKind {
   bool languages; /* a key that a language has twice joins nothing */
 } KeyKind;
 
-static const KeyKind kinds[] = {{offsetof(Asked, id), false}, {offsetof(Asked, source), true}};
+static const KeyKind kinds[] = {
+    {offsetof(Asked, id), false}, {offsetof(Asked, source), true}, {offsetof(Asked, text), false}};
 
 static uint64_t key_of(const Asked *asked, const KeyKind *kind) {
   uint64_t key;

@@ -12,12 +12,16 @@ typedef struct Asked {
   uint64_t lang;
   uint64_t id;     /* of a task that goes to a language: the task and the id */
   uint64_t source; /* the same: the task, the source prompt and its language */
+  uint64_t text;   /* of a task that comes from a language: the task, and the target prompt after
+                      the culture's name */
 } Asked;
 
 Asked asked_of(const xt_question *question);
 
-/* For each of them the first that asks the same question, in first[count]: those of one id, and
- * those of several languages that share a source prompt, if no language has it twice. */
+/* For each of them the first that asks the same question, in first[count]: those of one id,
+ * those of several languages that share a source prompt, if no language has it twice, and those whose
+ * target prompts are the same after the culture's name, which a culture of several countries may
+ * have twice. */
 xt_status asked_join(const Asked *asked, size_t count, size_t *first, xt_error *error);
 
 #endif

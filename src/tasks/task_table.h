@@ -36,6 +36,8 @@ typedef struct TaskEntry {
   const char *source_folder, *target_folder;
   const char *english_folder; /* the English of each language's own file, read where it is there;
                                  NULL: none */
+  const char *culture_line;   /* of tasks that come from a language: the line of the released target
+                                 prompts that names the culture, with {country}; NULL: not known */
 } TaskEntry;
 
 /* An XT_STATUS_ARGUMENT error for a task that only pairs can be of: nobody publishes it. */
@@ -61,6 +63,11 @@ const TaskWords *task_words(const char *lang);
  * them. */
 const char *opinion_culture(const char *country);
 const char *bench_culture(const char *country);
+
+/* Where a target prompt of a task that comes from a language names the culture, in the wording of
+ * the release or of this project's template. The rest of the prompt is the question, which may be
+ * asked of other cultures, too. *length 0: neither wording is there. */
+size_t task_culture_name(const xt_task *task, const char *prompt, size_t *length);
 
 /* What XCOPA asks about a premise: of "cause" or "effect"; NULL: another kind or language. */
 const char *template_relation(const char *kind, const char *lang);

@@ -262,11 +262,43 @@ static void test_questions(void **state) {
   assert_int_equal(m.instances[6].question, m.instances[1].question);
   assert_int_not_equal(m.instances[7].question, m.instances[2].question);
   assert_int_equal(m.g.strata, 1);
-  m.g.group.benchmark = xt_task_find("globalopinionqa"); /* cultures are not parallel */
+  made_deinit(&m);
+}
+
+/* Cultures are asked the same question where their prompts differ in the country alone, also two
+ * countries of one culture; neither ids nor source prompts say anything. */
+static void test_questions_of_cultures(void **state) {
+  (void)state;
+  Made m;
+  xt_error error = {0};
+  char prompts[10][200];
+  made_init(&m, 10, 10);
+  m.g.group.benchmark = xt_task_find("globalopinionqa");
+  for (int i = 0; i < 10; i++) {
+    snprintf(prompts[i], sizeof prompts[i],
+             "Today is day %d. Human: How would someone from Land %d answer the following "
+             "question:\nIs it %d?\n(A) "
+             "Yes\n(B) No",
+             i, i, i);
+    m.instances[i].target = prompts[i];
+  }
+  m.instances[5].id = m.ids[0];
+  m.instances[6].source = m.ids[1];
   ASSERT_OK(analysis_questions(&m.a, &m.g, &error));
   assert_int_equal(m.g.questions, 10);
   assert_false(m.g.group.parallel);
   assert_int_equal(m.g.strata, 2);
+  strstr(prompts[8], "Is it 8")[6] = '2'; /* as sw's 2 */
+  strstr(prompts[1], "Is it 1")[6] = '3'; /* two countries of sw */
+  ASSERT_OK(analysis_questions(&m.a, &m.g, &error));
+  assert_int_equal(m.g.questions, 8);
+  assert_int_equal(m.instances[8].question, m.instances[2].question);
+  assert_int_equal(m.instances[3].question, m.instances[1].question);
+  assert_true(m.g.group.parallel);
+  assert_int_equal(m.g.strata, 1);
+  strstr(prompts[8], "(A) Yes")[4] = 'y'; /* other options, another question */
+  ASSERT_OK(analysis_questions(&m.a, &m.g, &error));
+  assert_int_equal(m.g.questions, 9);
   made_deinit(&m);
 }
 
@@ -385,11 +417,17 @@ static void test_levels(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_mcnemar),          cmocka_unit_test(test_adjusted),
-      cmocka_unit_test(test_sign_flips),       cmocka_unit_test(test_sign_flips_agree),
-      cmocka_unit_test(test_quantiles),        cmocka_unit_test(test_errors_by_question),
-      cmocka_unit_test(test_questions),        cmocka_unit_test(test_bootstrap_is_scipys),
-      cmocka_unit_test(test_bootstrap_covers), cmocka_unit_test(test_small_group),
+      cmocka_unit_test(test_mcnemar),
+      cmocka_unit_test(test_adjusted),
+      cmocka_unit_test(test_sign_flips),
+      cmocka_unit_test(test_sign_flips_agree),
+      cmocka_unit_test(test_quantiles),
+      cmocka_unit_test(test_errors_by_question),
+      cmocka_unit_test(test_questions),
+      cmocka_unit_test(test_questions_of_cultures),
+      cmocka_unit_test(test_bootstrap_is_scipys),
+      cmocka_unit_test(test_bootstrap_covers),
+      cmocka_unit_test(test_small_group),
       cmocka_unit_test(test_levels),
   };
   return cmocka_run_group_tests(tests, load, unload);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "analysis/same_question.h"
 #include "base/out_folder.h"
 #include "scoring_lines.h"
 #include "xtransplant/tasks.h"
@@ -102,6 +103,26 @@ static void check_released(const char *name, const char *folder, const char *piv
   xt_dataset_close(d);
 }
 
+/* How many questions all cultures together are asked: prompts name a country, and most questions
+ * are asked of several. */
+static void check_cultures(const char *folder, size_t want) {
+  char path[600];
+  xt_dataset *d;
+  xt_error error;
+  snprintf(path, sizeof path, "%s/%s", released_path("data/xtransplant"), folder);
+  ASSERT_OK(xt_dataset_open(xt_task_find("globalopinionqa"), path, NULL, &d, &error));
+  const size_t count = xt_dataset_count(d);
+  Asked *asked = calloc(count, sizeof *asked);
+  size_t *first = calloc(count, sizeof *first), questions = 0;
+  for (size_t i = 0; i < count; i++) asked[i] = asked_of(xt_dataset_get(d, i));
+  ASSERT_OK(asked_join(asked, count, first, &error));
+  for (size_t i = 0; i < count; i++) questions += first[i] == i;
+  assert_int_equal(questions, want);
+  free(asked);
+  free(first);
+  xt_dataset_close(d);
+}
+
 static void released_sets(void **state) {
   (void)state;
   NEEDS_RELEASED("data/xtransplant/XNLI/XNLI_sample/split/en.json");
@@ -112,6 +133,8 @@ static void released_sets(void **state) {
   check_released("xquad", "XQuAD/XQuAD_unseen", NULL, false, 12 * 1140);
   check_released("globalopinionqa", "GlobalOpinionQA/GlobalOpinionQA_sample", NULL, false, 20 * 50);
   check_released("globalopinionqa", "GlobalOpinionQA/GlobalOpinionQA_unseen", NULL, true, 2928);
+  check_cultures("GlobalOpinionQA/GlobalOpinionQA_sample", 429);
+  check_cultures("GlobalOpinionQA/GlobalOpinionQA_unseen", 631);
 }
 
 int main(void) {

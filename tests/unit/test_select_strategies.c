@@ -321,10 +321,13 @@ static void test_states(void **state) {
   made_close(&m);
 }
 
+/* By what two instances are one question. */
+typedef enum Kin { KIN_SOURCE, KIN_ID, KIN_TEXT } Kin;
+
 /* Two instances of each question, with the same states, of which the right layer is drawn by lot:
- * it can be learned from the other instance alone, if that is in another fold. same_ids: they have the
- * same id and sources that differ; else another id and the same source. */
-static void check_kin(const char *name_of_store, const char *task, bool same_ids) {
+ * it can be learned from the other instance alone, if that is in another fold. All but what makes
+ * them kin differs. */
+static void check_kin(const char *name_of_store, const char *task, Kin kin) {
   enum { WIDTH = 64 };
   Made m;
   Rng rng = {5};
@@ -341,9 +344,9 @@ static void check_kin(const char *name_of_store, const char *task, bool same_ids
       char id[16], source[32], target[32];
       static const int32_t ids[] = {1, 2};
       const int at = 2 * i + l;
-      snprintf(id, sizeof id, "%d", same_ids ? i : at);
-      snprintf(source, sizeof source, "Question %d%s", i, same_ids && l ? "!" : "?");
-      snprintf(target, sizeof target, "Swali %d?", at);
+      snprintf(id, sizeof id, "%d", kin == KIN_ID ? i : at);
+      snprintf(source, sizeof source, "Question %d?", kin == KIN_SOURCE ? i : at);
+      snprintf(target, sizeof target, "Swali %d?", kin == KIN_TEXT ? i : at);
       const xt_question q = {.id = id,
                              .number = (size_t)at,
                              .task = task,
@@ -379,8 +382,9 @@ static void check_kin(const char *name_of_store, const char *task, bool same_ids
 /* As in a file of pairs, the numbers of lines differ. */
 static void test_kin_in_one_fold(void **state) {
   (void)state;
-  check_kin("kin.db", "xquad", false);
-  check_kin("ids.db", "xquad", true);
+  check_kin("kin.db", "xquad", KIN_SOURCE);
+  check_kin("ids.db", "xquad", KIN_ID);
+  check_kin("texts.db", "local-facts", KIN_TEXT);
 }
 
 int main(void) {

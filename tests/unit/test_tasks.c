@@ -8,6 +8,7 @@
 #include "tasks/prompt_set.h"
 #include "tasks/python_literal.h"
 #include "tasks/sample.h"
+#include "tasks/task_table.h"
 #include "xtransplant/tasks.h"
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -57,6 +58,39 @@ static void test_table(void **state) {
   }
   assert_null(xt_task_find("xnl"));
   assert_null(xt_task_template(xt_task_find("xcopa"), "de"));
+}
+
+/* What is left of a target prompt without its culture, in each wording, also within a chat. */
+static void test_culture_names(void **state) {
+  (void)state;
+  static const struct {
+    const char *task, *prompt, *name;
+  } of[] = {
+      {"globalopinionqa",
+       "Human: How would someone from S. Africa (Non-national sample) answer the following "
+       "question:\nHow would someone from here answer?\nHere",
+       "S. Africa (Non-national sample)"},
+      {"globalopinionqa",
+       "<s>[INST] How would a person from Bolivia answer this question? Choose one of the "
+       "options.\n\nIs it?",
+       "Bolivia"},
+      /* the question's text is no such line */
+      {"globalopinionqa",
+       "How would someone from afar greet?\nHow would someone from Egypt answer the following "
+       "question:\nIs it?",
+       "Egypt"},
+      {"globalopinionqa", "What do people in Egypt say?\nIs it?", ""},
+      {"culturalbench", "Choose the right answer to this question about the U.S..\n\nWho?",
+       "the U.S."},
+      {"local-facts", "Ainu, language code =", ""},
+      {"xquad", "How would someone from Egypt answer the following question:\nIs it?", ""},
+  };
+  for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+    size_t length;
+    const size_t at = task_culture_name(xt_task_find(of[i].task), of[i].prompt, &length);
+    if (length != strlen(of[i].name) || memcmp(of[i].prompt + at, of[i].name, length) != 0)
+      fail_msg("'%.*s' instead of '%s'", (int)length, of[i].prompt + at, of[i].name);
+  }
 }
 
 static void test_levels(void **state) {
@@ -313,17 +347,12 @@ static void test_python_literal(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_table),
-      cmocka_unit_test(test_levels),
-      cmocka_unit_test(test_templates_complete),
-      cmocka_unit_test(test_option_words),
-      cmocka_unit_test(test_fill),
-      cmocka_unit_test(test_xcopa_rule),
-      cmocka_unit_test(test_culture_rule),
-      cmocka_unit_test(test_mkqa_rule),
-      cmocka_unit_test(test_choices),
-      cmocka_unit_test(test_sample),
-      cmocka_unit_test(test_csv),
+      cmocka_unit_test(test_table),          cmocka_unit_test(test_culture_names),
+      cmocka_unit_test(test_levels),         cmocka_unit_test(test_templates_complete),
+      cmocka_unit_test(test_option_words),   cmocka_unit_test(test_fill),
+      cmocka_unit_test(test_xcopa_rule),     cmocka_unit_test(test_culture_rule),
+      cmocka_unit_test(test_mkqa_rule),      cmocka_unit_test(test_choices),
+      cmocka_unit_test(test_sample),         cmocka_unit_test(test_csv),
       cmocka_unit_test(test_python_literal),
   };
   return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
