@@ -28,7 +28,7 @@ typedef enum xt_strategy {
   XT_STRATEGY_STUMPS,       /* "stumps": the same, by gradient-boosted stumps */
   XT_STRATEGY_CALIBRATED,   /* "calibrated": a vote in which each configuration's answer counts the
                              more, the less often that configuration gives it to the store's other
-                             questions in the language. It needs no gold answers */
+                             questions of the task in the language. It needs no gold answers */
   XT_STRATEGY_CONTROL,      /* "control": a vote of the candidates whose answer is another one with
                              the control "shuffled" at the same layers; the untouched run if there
                              are none */
@@ -43,8 +43,8 @@ typedef enum xt_strategy {
   XT_STRATEGY_PROBE,      /* "probe": the layers that a ridge regression on an early layer's
                              activation of the source prompt expects to be most accurate */
   XT_STRATEGY_CONTEXTUAL  /* "contextual": the option whose label has the highest log-probability,
-                             less the configuration's mean over the store's other questions in the
-                             language, summed over candidates. It needs no gold answers, but the
+                             less the configuration's mean over the store's other questions of the
+                             task in the language, summed over candidates. It needs no gold answers, but the
                              log-probabilities of the labels (xt_store_track) */
 } xt_strategy;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/groups.h"
 #include "base/hash.h"
 #include "base/mem.h"
 
@@ -237,6 +238,15 @@ static xt_status finish_question(Gatherer *g, xt_error *error) {
   return g->now.number ? g->visit(g->user, &g->now, error) : XT_STATUS_OK;
 }
 
+static uint64_t group_of(const xt_question *q) {
+  const char *const names[] = {q->task, group_pivot(q->task, q->source_lang),
+                               group_is_cot(q->id) ? "cot" : "", q->lang};
+  uint64_t h = HASH_FNV_START;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    h = hash_fnv_continue(h, names[i], strlen(names[i]) + 1);
+  return h;
+}
+
 static void begin_question(Gatherer *g, const xt_store_row *row) {
   const xt_question *q = row->question;
   snprintf(g->task, sizeof g->task, "%s", q->task);
@@ -247,6 +257,7 @@ static void begin_question(Gatherer *g, const xt_store_row *row) {
                       .task = g->task,
                       .lang = g->lang,
                       .asked = asked_of(q),
+                      .group = group_of(q),
                       .prompt_length = strlen(q->target),
                       .candidates = g->now.candidates,
                       .capacity = g->now.capacity,

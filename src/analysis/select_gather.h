@@ -34,6 +34,8 @@ typedef struct Gathered {
   int64_t number; /* the store's, of the question */
   size_t place;   /* xt_question.number */
   Asked asked;
+  uint64_t group; /* a hash of task, source language, reasoning and language: questions whose runs
+                     are compared with one another */
   const char *task, *lang;
   char site[XT_SITE_NAME_SIZE];
   size_t prompt_length; /* bytes of the target prompt */

@@ -11,8 +11,9 @@
 /* ---- how often each answer is given ---------------------------------------------------------- */
 
 static uint64_t answer_key(const Gathered *q, const Candidate *c, uint64_t answer) {
-  const uint64_t numbers[] = {(uint64_t)c->source_layer, (uint64_t)c->target_layer, answer};
-  return hash_fnv_continue(hash_fnv(q->lang, strlen(q->lang) + 1), numbers, sizeof numbers);
+  const uint64_t numbers[] = {q->group, (uint64_t)c->source_layer, (uint64_t)c->target_layer,
+                              answer};
+  return hash_fnv(numbers, sizeof numbers);
 }
 
 /* The slot of a key, or the free one for it. */
@@ -70,8 +71,8 @@ static size_t votes_against_control(const Gathered *q, uint64_t answer) {
   return n;
 }
 
-/* The votes of an answer. One that a configuration gives to n other questions of the language counts
- * 1 / (1 + n): a configuration that always gives the same answer says nothing by it. */
+/* The votes of an answer. One that a configuration gives to n other questions of the
+ * task and language counts 1 / (1 + n): a configuration that always gives the same answer says nothing by it. */
 static double calibrated_votes(const Gathered *q, uint64_t answer, const Frequencies *f) {
   double sum = 0;
   for (size_t i = 0; i < q->count; i++)
@@ -81,7 +82,7 @@ static double calibrated_votes(const Gathered *q, uint64_t answer, const Frequen
 }
 
 /* The log-probability of an option less the configuration's mean over the other questions of the
- * language, as a sum over candidates; *known: whether there are such questions. */
+ * task and language, as a sum over candidates; *known: whether there are such questions. */
 static double contextual_logprob(const Gathered *q, size_t option, const Frequencies *f,
                                  bool *known) {
   double sum = 0;

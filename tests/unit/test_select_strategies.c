@@ -93,6 +93,54 @@ static void test_contextual_and_calibrated(void **state) {
   made_close(&m);
 }
 
+/* How many choices of each strategy are right, by task: [strategy][task]. */
+typedef struct RightByTask {
+  const char *strategies[2], *tasks[2];
+  int right[2][2];
+} RightByTask;
+
+static xt_status keep_right(void *user, const xt_store_row *row, xt_error *error) {
+  RightByTask *r = user;
+  (void)error;
+  for (int s = 0; s < 2; s++)
+    for (int t = 0; t < 2; t++)
+      r->right[s][t] += strcmp(row->strategy, r->strategies[s]) == 0 &&
+                        strcmp(row->question->task, r->tasks[t]) == 0 && row->correct == 1;
+  return XT_STATUS_OK;
+}
+
+/* Two tasks of one store with options of the same labels: what a configuration says of A in the
+ * one, where all say it, is nothing against A in the other. */
+static void test_calibrated_by_task(void **state) {
+  (void)state;
+  static const xt_tracked tracked[] = {{1, "label", "A", "A"}, {2, "label", "B", " B"}};
+  static const float labels[2][2] = {{-0.2f, -1.7f}, {-0.4f, -1.1f}}, sure[2] = {-0.01f, -9};
+  RightByTask r = {{"calibrated:target-first", "contextual:target-first"},
+                   {"globalopinionqa", "culturalbench"},
+                   {{0}}};
+  Made m;
+  xt_error error;
+  made_open(&m, "tasks.db", "");
+  for (int i = 0; i < 30; i++) {
+    const bool other = i >= 10, odd = i % 2;
+    m.task = r.tasks[other];
+    const int64_t q = add_question(&m, i, "sw", odd && !other ? "B" : "A");
+    ASSERT_OK(xt_store_track(m.store, q, tracked, 2, &error));
+    add_response(&m, q, -1, -1, "(A)", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++)
+      add_labelled(&m, q, l, other || (l < 3 && !odd) ? "(A)" : "(B)", l < 3 ? -1 : -0.1f,
+                   other ? sure : labels[odd], 2);
+  }
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_CALIBRATED});
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_CONTEXTUAL});
+  ASSERT_OK(xt_store_read_selections(m.store, keep_right, &r, &error));
+  for (int s = 0; s < 2; s++) {
+    assert_int_equal(r.right[s][0], 10);
+    assert_int_equal(r.right[s][1], 20);
+  }
+  made_close(&m);
+}
+
 static xt_status keep_layer(void *user, const xt_store_row *row, xt_error *error) {
   int *chosen = user;
   (void)error;
@@ -390,6 +438,7 @@ static void test_kin_in_one_fold(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_calibrated),
                                      cmocka_unit_test(test_contextual_and_calibrated),
+                                     cmocka_unit_test(test_calibrated_by_task),
                                      cmocka_unit_test(test_contextual_by_hand),
                                      cmocka_unit_test(test_contextual_without_labels),
                                      cmocka_unit_test(test_control),
