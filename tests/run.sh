@@ -57,7 +57,7 @@ for build in "$@"; do
   case $build in
     *tsan*) list="$build/tests/test_*" ;;
     *clang*) list=$(ls -d "$build"/tests/test_* 2>/dev/null | grep -vE '/test_(gpu_.*|allocation_verbs|memory|job_samples|backend_invariance)$'); for name in bench demo generate metrics model sweep text tokenizer train transplant usage verify; do list="$list $here/cli/$name.sh"; done ;;
-    *asan*) list=$(ls -d "$build"/tests/test_* "$here"/cli/*.sh 2>/dev/null | grep -vE '/(test_gpu_nvrtc|(select|metrics|pilotset|samples|recompute|cluster|gpu|gpu_(bench|goldens|ways))\.sh)$') ;; # the first build runs them; their code is in other tests too
+    *asan*) list=$(ls -d "$build"/tests/test_* "$here"/cli/*.sh 2>/dev/null | grep -vE '/(test_gpu_nvrtc|(select|metrics|pilotset|samples|recompute|cluster|gpu|gpu_(bench|cuda_run|goldens|ways))\.sh)$') ;; # the first build runs them; their code is in other tests too
     *) list="$build/tests/test_* $here/cli/*.sh" ;;
   esac
   [ $first -eq 1 ] && list="$list $here/structure/*.sh $here/released/*.sh"

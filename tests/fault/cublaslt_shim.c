@@ -7,7 +7,6 @@
  *   XT_LT_REAL=LIBRARY   descriptions and preferences are made by that library, too, and what it refuses
  *                        stops the program
  *   XT_LT_OFFERS=N       it offers the first N of them alone */
-#define _GNU_SOURCE
 #include "cuda_shim.h"
 
 #include <dlfcn.h>

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into the program, is a CUDA driver (and NVRTC) that computes nothing: memory is the
- * host's, kernels are looked at and not run. It stops the program with one line where a call is out
- * of order: before cuInit, without a context, with a stream, module, function or pointer that is
- * not there or no longer, beyond an allocation, with a grid that no card takes, or with other
- * arguments than the kernel declares; or where pinned memory changes, or is given back, before a
- * copy from it is waited for: such copies are done as late as may be. It cannot show that a kernel computes what it should, nor
- * that a real driver agrees. In the environment:
+/* Preloaded into the program, is a CUDA driver (and NVRTC) whose memory is the host's, and whose
+ * kernels are looked at and, if a compiler is named, run on the host (cuda_run.c). It stops the
+ * program with one line where a call is out of order: before cuInit, without a context, with a
+ * stream, module, function or pointer that is not there or no longer, beyond an allocation, with a
+ * grid that no card takes, or with other arguments than the kernel declares; or where pinned memory
+ * changes, or is given back, before a copy from it is waited for: such copies are done as late as
+ * may be, which is before a kernel that is run. It cannot show that a real driver agrees. In the environment:
  *   XT_CUDA_FAULT=CALL:N:CODE[:lost]  the N-th call of that name gives CODE; lost: so does every
  *   later one
  *   XT_CUDA_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live memory
  * 0")
  *   XT_CUDA_DRIVER=N, XT_CUDA_NVRTC=N, XT_CUDA_CAPABILITY=N  versions (13000, 1300) and kind of card
  *   (90); XT_CUDA_DEVICES=N cards (2)
+ *   XT_CUDA_COMPILER=COMMAND          a C++ compiler: kernels are run
  *   XT_CUDA_LACKS=WORD,..             libraries that are not there: libcuda, libnvrtc, libcublasLt; old: libcuda has another library's functions */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -40,11 +40,14 @@ static const char *const kinds[KINDS] = {"memory",  "stream", "module", "functio
 typedef struct Thing {
   int kind;
   bool live;
-  char *data; /* of memory */
+  char *data; /* of memory; of a program: the kernels as the compiler made them */
   size_t bytes;
-  char *text;       /* of a program and a module: the source; of a function: its name */
-  struct Thing *of; /* a function's module */
-  long after;       /* an event: so many copies were under way, or done, when it was recorded */
+  char *text;        /* of a program and a module: the source; of a function: its name */
+  struct Thing *of;  /* a function's module */
+  void *code;        /* a module's */
+  ShimKernel kernel; /* a function's */
+  long after; /* an event: so many copies were under way, or done, when it was recorded; a function:
+                 so often it was run */
 } Thing;
 enum { THINGS = 8192, DEVICES = 2 };
 static Thing things[THINGS];
@@ -86,7 +89,11 @@ __attribute__((destructor)) static void end(void) {
   long live[KINDS] = {0};
   if (!out) return;
   for (int i = 0; i < CALLS; i++) fprintf(out, "%s %ld\n", names[i], counts[i]);
-  for (int i = 0; i < thing_count; i++) live[things[i].kind] += things[i].live;
+  for (int i = 0; i < thing_count; i++) {
+    live[things[i].kind] += things[i].live;
+    if (things[i].kind == FUNCTION && things[i].after)
+      fprintf(out, "ran %s %ld\n", things[i].text, things[i].after);
+  }
   for (int i = 0; i < KINDS; i++)
     if (i != FUNCTION) fprintf(out, "live %s %ld\n", kinds[i], live[i]);
   fprintf(out, "live descriptions %ld\n", shim_lt_live());
@@ -348,44 +355,27 @@ CudaResult cuStreamDestroy_v2(CudaStream stream) {
   return 0;
 }
 
+/* An image: these words, the source, and behind its end the size of the kernels for the host, and
+ * those. */
 #define MAGIC "a pretended cubin\n"
 CudaResult cuModuleLoadData(CudaModule *out, const void *image) {
   BEGIN_HERE(cuModuleLoadData);
   CHECK(strncmp(image, MAGIC, strlen(MAGIC)) == 0, "is no image that NVRTC made");
   Thing *t = make(MODULE, 0);
   t->text = strdup((const char *)image + strlen(MAGIC));
+  const char *end = (const char *)image + strlen(image) + 1;
+  memcpy(&t->bytes, end, sizeof t->bytes);
+  if (shim_runs()) t->code = shim_code_open(end + sizeof t->bytes, t->bytes);
   return *out = (CudaModule)(void *)t, 0;
 }
 CudaResult cuModuleUnload(CudaModule module) {
   BEGIN_HERE(cuModuleUnload);
   Thing *t = find(module, MODULE);
   CHECK(t, "no such module");
+  if (t->code) dlclose(t->code);
   free(t->text);
   t->live = false;
   return 0;
-}
-
-/* Where the source declares the kernel: the bracket before its arguments; NULL: nowhere. Sets the
- * items that it says. */
-static const char *declaration(const char *source, const char *name, unsigned *items) {
-  char text[120];
-  const bool few = strncmp(name, "few_", 4) == 0, product = strncmp(name, "product_", 8) == 0;
-  if (few || product) { /* declared once for all types, by a macro */
-    snprintf(text, sizeof text, "#define %s %s\n", few ? "FEW" : "PRODUCT", name);
-    source = strstr(source, text);
-    name = few ? "FEW" : "PRODUCT";
-    *items = source && strstr(text, "_small_") ? 64 : 256;
-  }
-  snprintf(text, sizeof text, "%s(", name);
-  for (const char *at = source; at && (at = strstr(at, text)); at++) {
-    const char *open = at - 2;
-    if ((at[-1] != ' ' && at[-1] != '\n') || *open != ')') continue;
-    while (open > source && *open != '(') open--;
-    if (strncmp(open - 6, "KERNEL", 6) != 0 && strncmp(open - 9, "KERNEL_OF", 9) != 0) continue;
-    if (!few && !product) *items = (unsigned)strtoul(open + 1, NULL, 10);
-    return at + strlen(name);
-  }
-  return NULL;
 }
 
 CudaResult cuModuleGetFunction(CudaFunction *out, CudaModule module, const char *name) {
@@ -393,10 +383,11 @@ CudaResult cuModuleGetFunction(CudaFunction *out, CudaModule module, const char 
   BEGIN_HERE(cuModuleGetFunction);
   Thing *of = find(module, MODULE);
   CHECK(of, "no such module");
-  CHECK(declaration(of->text, name, &items), name);
+  CHECK(shim_declaration(of->text, name, &items), name);
   Thing *t = make(FUNCTION, 0);
   t->text = strdup(name);
   t->of = of;
+  if (of->code) t->kernel = shim_code_find(of->code, name);
   return *out = (CudaFunction)(void *)t, 0;
 }
 
@@ -404,14 +395,14 @@ CudaResult cuLaunchKernel(CudaFunction function, unsigned gx, unsigned gy, unsig
                           unsigned by, unsigned bz, unsigned shared, CudaStream stream,
                           void **arguments, void **extra) {
   BEGIN_HERE(cuLaunchKernel);
-  const Thing *f = find(function, FUNCTION);
+  Thing *f = find(function, FUNCTION);
   unsigned items;
   CHECK(f && find(f->of, MODULE), "no such function");
   CHECK(find(stream, STREAM), "no such stream");
   CHECK(gx > 0 && gy > 0 && gz > 0 && gx <= 0x7fffffff && gy <= 65535 && gz <= 65535,
         "no card takes such a grid");
   CHECK(!extra && arguments && shared == 0, "arguments");
-  const char *at = declaration(f->of->text, f->text, &items);
+  const char *at = shim_declaration(f->of->text, f->text, &items);
   CHECK(bx == items && by == 1 && bz == 1, f->text);
   int given = 0;
   for (int depth = 0; *at; at++) {
@@ -425,6 +416,11 @@ CudaResult cuLaunchKernel(CudaFunction function, unsigned gx, unsigned gy, unsig
     if (depth == 0) break;
   }
   CHECK(given > 0 && arguments[given], f->text);
+  if (f->kernel.call) {
+    f->after++;
+    shim_copies_finish(shim_copies_begun());
+    shim_code_run(&f->kernel, f->text, (const unsigned[]){gx, gy, gz}, items, arguments);
+  }
   return 0;
 }
 
@@ -440,7 +436,7 @@ int nvrtcCreateProgram(NvrtcProgram *out, const char *source, const char *name, 
   (void)name, (void)texts, (void)includes;
   if (code) return code;
   CHECK(source && headers == 0, "arguments");
-  Thing *t = make(PROGRAM, strlen(source) + strlen(MAGIC) + 1);
+  Thing *t = make(PROGRAM, 0);
   t->text = strdup(source);
   return *out = (NvrtcProgram)(void *)t, 0;
 }
@@ -449,23 +445,30 @@ int nvrtcCompileProgram(NvrtcProgram program, int count, const char *const *flag
   snprintf(card, sizeof card, "--gpu-architecture=sm_%d", setting("XT_CUDA_CAPABILITY", 90));
   const char *const needed[] = {"--fmad=false", "--ftz=false", "--prec-div=true",
                                 "--prec-sqrt=true", card};
-  CHECK(find(program, PROGRAM), "no such program");
+  Thing *t = find(program, PROGRAM);
+  CHECK(t, "no such program");
   for (size_t n = 0; n < sizeof needed / sizeof *needed; n++) {
     bool there = false;
     for (int i = 0; i < count; i++) there = there || strcmp(flags[i], needed[n]) == 0;
     CHECK(there, needed[n]);
   }
-  return fault(CALL_nvrtcCompileProgram);
+  const int code = fault(CALL_nvrtcCompileProgram);
+  if (code || !shim_runs()) return code;
+  t->data = shim_compile(t->text, &t->bytes);
+  return t->data ? 0 : 6;
 }
 int nvrtcGetCUBINSize(NvrtcProgram program, size_t *size) {
   const Thing *t = find(program, PROGRAM);
   CHECK(t, "no such program");
-  return *size = t->bytes, fault(CALL_nvrtcGetCUBINSize);
+  return *size = strlen(MAGIC) + strlen(t->text) + 1 + sizeof t->bytes + t->bytes,
+         fault(CALL_nvrtcGetCUBINSize);
 }
 int nvrtcGetCUBIN(NvrtcProgram program, char *image) {
   const Thing *t = find(program, PROGRAM);
   CHECK(t, "no such program");
-  snprintf(image, t->bytes, "%s%s", MAGIC, t->text);
+  image += sprintf(image, "%s%s", MAGIC, t->text) + 1;
+  memcpy(image, &t->bytes, sizeof t->bytes);
+  if (t->bytes) memcpy(image + sizeof t->bytes, t->data, t->bytes);
   return fault(CALL_nvrtcGetCUBIN);
 }
 int nvrtcGetProgramLogSize(NvrtcProgram program, size_t *size) {
@@ -480,7 +483,7 @@ int nvrtcGetProgramLog(NvrtcProgram program, char *log) {
 int nvrtcDestroyProgram(NvrtcProgram *program) {
   Thing *t = find(*program, PROGRAM);
   CHECK(t, "no such program");
-  free(t->text);
+  free(t->text), free(t->data);
   t->live = false;
   return fault(CALL_nvrtcDestroyProgram);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The processor and a GPU side by side. XT_TEST_GPU names one device to take; XT_TEST_TINY keeps to
- * shapes that an interpreter of kernels is done with in seconds. */
+ * shapes that an interpreter of kernels is done with in seconds; XT_TEST_KERNELS is a folder that
+ * compiled kernels are kept in. */
 #ifndef TESTS_GPU_SIDES_H
 #define TESTS_GPU_SIDES_H
 
@@ -22,7 +23,8 @@ static inline int set_up(void **state) {
     print_message("# no device: %s\n", why);
     return 0;
   }
-  const BackendOptions options = {.threads = 1, .inexact = tiny};
+  const BackendOptions options = {
+      .threads = 1, .inexact = tiny, .kernel_cache = getenv("XT_TEST_KERNELS")};
   if (backend_create(name ? name : found[0].id, &options, &gpu, &error)) {
     print_message("# %s\n", error.message);
     return -1;
