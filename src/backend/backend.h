@@ -245,8 +245,9 @@ typedef struct BackendOps {
   void (*release)(Backend *, Dev);
   void (*upload)(Backend *, Dev to, const void *from, size_t bytes);
   void (*download)(Backend *, void *to, Dev from, size_t bytes);
-  /* Waits, and returns the first failure of the ops so far (device lost, out of memory); it stays
-   * until the backend is destroyed. */
+  /* Waits, and returns the first failure of the ops so far. Where ops were left out for it, it stays
+   * until the backend is destroyed: out of memory, for this backend; a device that was lost, for
+   * all that share it. An activation that is too large for the compute type is told once. */
   xt_status (*status)(Backend *, xt_error *);
   /* to[to_rows[r]] = from[from_rows[r]] for r in [0, m), rows of `width` floats; no list means
    * 0..m-1. Rows must not overlap between to and from. */

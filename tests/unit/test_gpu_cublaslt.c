@@ -59,6 +59,7 @@ enum { SANITIZED = 0 };
 #endif
 
 static GpuDevice *device;
+static GpuUser user;
 static char folder[] = "/tmp/xt-cublaslt-XXXXXX";
 
 static void open_card(void) {
@@ -66,6 +67,7 @@ static void open_card(void) {
   char name[48];
   const GpuOptions options = {.tensor = true, .cache = folder};
   ASSERT_OK(gpu_open("cuda:0", &options, &device, &error));
+  user = (GpuUser){.device = device};
   ASSERT_OK(gpu_tensor_open(device, &options, name, &error));
   assert_string_equal(name, "cuBLASLt 13.1.0");
 }
@@ -91,7 +93,7 @@ static GpuBuffer *operand(GpuNarrowKind type, int rows, int k, int seed) {
       memcpy(bytes + ((size_t)r * (size_t)k + (size_t)c) * each, &bits, each);
     }
   ASSERT_OK(gpu_buffer(device, (size_t)rows * (size_t)k * each, &buffer, &error));
-  gpu_write(device, buffer, 0, bytes, (size_t)rows * (size_t)k * each);
+  gpu_write(&user, buffer, 0, bytes, (size_t)rows * (size_t)k * each);
   free(bytes);
   return buffer;
 }
@@ -123,9 +125,9 @@ static void test_products(void **state) {
                                       .x = x,
                                       .w = w,
                                       .y = y};
-    gpu_tensor_multiply(device, &product);
-    gpu_read(device, got, y, 0, sizeof got);
-    ASSERT_OK(gpu_finish(device, &error));
+    gpu_tensor_multiply(&user, &product);
+    gpu_read(&user, got, y, 0, sizeof got);
+    ASSERT_OK(gpu_finish(&user, &error));
     for (int r = 0; r < 256; r++)
       for (int c = 0; c < LD; c++) {
         int sum = 0;

@@ -318,8 +318,8 @@ static void test_pinning(void **state) {
   b->ops->destroy(b);
 }
 
-/* A number that is finite and has no place in the type: of a weight, and of an activation. The last
- * test: the device has failed after it. */
+/* A number that is finite and has no place in the type: of a weight, and of an activation. What comes
+ * after is well. */
 static void test_too_large(void **state) {
   NEEDS_GPU();
   float values[] = {1, 2, 65520, 4};
@@ -339,6 +339,12 @@ static void test_too_large(void **state) {
   b->ops->matmul(b, y, x, w, (Dev){0}, 2);
   assert_int_equal(b->ops->status(b, &error), XT_STATUS_INPUT);
   assert_non_null(strstr(error.message, "an activation is too large for f16; --compute bf16 has"));
+  b->ops->upload(b, x, (const float[]){-2}, sizeof(float));
+  b->ops->matmul(b, y, x, w, (Dev){0}, 2);
+  ASSERT_OK(b->ops->status(b, &error));
+  float *got = to_host(b, y, 1);
+  assert_true(got[0] == -2 + 2 * 65504.0f); /* 1 and 2 by -2 and 65519, which is 65504 in float16 */
+  free(got);
   b->ops->release(b, x), b->ops->release(b, y);
   b->ops->weight_release(b, w);
   b->ops->destroy(b);

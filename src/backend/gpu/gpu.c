@@ -15,10 +15,10 @@ static const GpuDriver *const drivers[] = {&gpu_cuda, &gpu_opencl};
 typedef struct GpuState {
   pthread_mutex_t lock;
   int users;
-  xt_error failure; /* status OK: none */
-  void *halves[2];  /* of the stage */
-  int half;         /* the last one that was asked for */
-  bool staging;     /* somebody uses it */
+  xt_error lost;   /* what ended the device for all users; status OK: nothing did */
+  void *halves[2]; /* of the stage */
+  int half;        /* the last one that was asked for */
+  bool staging;    /* somebody uses it */
 } GpuState;
 
 int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]) {
@@ -170,18 +170,29 @@ void gpu_buffer_free(GpuDevice *device, GpuBuffer *buffer) {
   free(buffer);
 }
 
+/* What a user has no room for, or asks too much of, is its own; what else a driver says ends the
+ * device. Under the lock. */
+static void note_failure(GpuUser *user, const xt_error *error) {
+  const bool own = error->status == XT_STATUS_MEMORY || error->status == XT_STATUS_UNSUPPORTED ||
+                   error->status == XT_STATUS_INPUT;
+  xt_error *failure = own ? &user->failure : &user->device->state->lost;
+  if (!failure->status) *failure = *error;
+}
+
 /* A command, unless an earlier one failed. */
-#define COMMAND(device, call)                                                        \
-  do {                                                                               \
-    GpuState *state_ = (device)->state;                                              \
-    pthread_mutex_lock(&state_->lock);                                               \
-    xt_error error_;                                                                 \
-    if (!state_->failure.status && (call) != XT_STATUS_OK) state_->failure = error_; \
-    pthread_mutex_unlock(&state_->lock);                                             \
+#define COMMAND(user, call)                                                        \
+  do {                                                                             \
+    GpuState *state_ = (user)->device->state;                                      \
+    pthread_mutex_lock(&state_->lock);                                             \
+    xt_error error_;                                                               \
+    if (!(user)->failure.status && !state_->lost.status && (call) != XT_STATUS_OK) \
+      note_failure((user), &error_);                                               \
+    pthread_mutex_unlock(&state_->lock);                                           \
   } while (0)
 
-void gpu_write(GpuDevice *d, GpuBuffer *to, size_t offset, const void *from, size_t bytes) {
-  if (bytes) COMMAND(d, d->driver->write(d, to, offset, from, bytes, &error_));
+void gpu_write(GpuUser *user, GpuBuffer *to, size_t offset, const void *from, size_t bytes) {
+  GpuDevice *d = user->device;
+  if (bytes) COMMAND(user, d->driver->write(d, to, offset, from, bytes, &error_));
 }
 
 bool gpu_stage_begin(GpuDevice *d) {
@@ -193,10 +204,11 @@ bool gpu_stage_begin(GpuDevice *d) {
   return is;
 }
 
-void *gpu_stage_next(GpuDevice *d) {
+void *gpu_stage_next(GpuUser *user) {
+  GpuDevice *d = user->device;
   const int half = d->state->half ^= 1;
-  COMMAND(d, d->driver->stage_wait(d, half, &error_));
-  return gpu_status(d, NULL) ? NULL : d->state->halves[half];
+  COMMAND(user, d->driver->stage_wait(d, half, &error_));
+  return gpu_status(user, NULL) ? NULL : d->state->halves[half];
 }
 
 void gpu_stage_end(GpuDevice *d) {
@@ -205,21 +217,23 @@ void gpu_stage_end(GpuDevice *d) {
   pthread_mutex_unlock(&d->state->lock);
 }
 
-void gpu_read(GpuDevice *d, void *to, const GpuBuffer *from, size_t offset, size_t bytes) {
-  if (bytes) COMMAND(d, d->driver->read(d, to, from, offset, bytes, &error_));
+void gpu_read(GpuUser *user, void *to, const GpuBuffer *from, size_t offset, size_t bytes) {
+  GpuDevice *d = user->device;
+  if (bytes) COMMAND(user, d->driver->read(d, to, from, offset, bytes, &error_));
 }
 
-void gpu_launch(GpuDevice *d, const GpuLaunch *launch) {
+void gpu_launch(GpuUser *user, const GpuLaunch *launch) {
   const uint32_t *groups = launch->groups;
+  GpuDevice *d = user->device;
   xt_error error;
   if (groups[1] > d->info.grid || groups[2] > d->info.grid) {
     err_set(&error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
             "%s (%s) starts at most %u by %u work-groups of %s, not %u by %u", d->info.id,
             d->info.name, d->info.grid, d->info.grid, gpu_kernel_names[launch->kernel], groups[1],
             groups[2]);
-    gpu_fail(d, &error);
+    gpu_fail(user, &error);
   } else if (groups[0] && groups[1] && groups[2])
-    COMMAND(d, d->driver->launch(d, launch, &error_));
+    COMMAND(user, d->driver->launch(d, launch, &error_));
 }
 
 xt_status gpu_tensor_open(GpuDevice *d, const GpuOptions *options, char name[48], xt_error *error) {
@@ -251,25 +265,28 @@ bool gpu_tensor_is_pinned(GpuDevice *d, GpuTensorShape shape) {
   return is;
 }
 
-void gpu_tensor_multiply(GpuDevice *d, const GpuTensorProduct *product) {
-  COMMAND(d, d->driver->tensor_multiply(d, product, &error_));
+void gpu_tensor_multiply(GpuUser *user, const GpuTensorProduct *product) {
+  GpuDevice *d = user->device;
+  COMMAND(user, d->driver->tensor_multiply(d, product, &error_));
 }
 
-void gpu_fail(GpuDevice *device, const xt_error *error) {
-  pthread_mutex_lock(&device->state->lock);
-  if (!device->state->failure.status) device->state->failure = *error;
-  pthread_mutex_unlock(&device->state->lock);
+void gpu_fail(GpuUser *user, const xt_error *error) {
+  pthread_mutex_lock(&user->device->state->lock);
+  note_failure(user, error);
+  pthread_mutex_unlock(&user->device->state->lock);
 }
 
-xt_status gpu_status(GpuDevice *device, xt_error *error) {
-  pthread_mutex_lock(&device->state->lock);
-  const xt_error failure = device->state->failure;
-  pthread_mutex_unlock(&device->state->lock);
-  if (failure.status && error) *error = failure;
-  return failure.status;
+xt_status gpu_status(GpuUser *user, xt_error *error) {
+  pthread_mutex_lock(&user->device->state->lock);
+  const xt_error lost = user->device->state->lost;
+  pthread_mutex_unlock(&user->device->state->lock);
+  const xt_error *failure = user->failure.status ? &user->failure : &lost;
+  if (failure->status && error) *error = *failure;
+  return failure->status;
 }
 
-xt_status gpu_finish(GpuDevice *d, xt_error *error) {
-  COMMAND(d, d->driver->finish(d, &error_));
-  return gpu_status(d, error);
+xt_status gpu_finish(GpuUser *user, xt_error *error) {
+  GpuDevice *d = user->device;
+  COMMAND(user, d->driver->finish(d, &error_));
+  return gpu_status(user, error);
 }

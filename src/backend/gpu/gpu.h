@@ -5,7 +5,8 @@
  * Drivers (OpenCL, CUDA) are opened while the program runs, so that nothing of a GPU is needed to
  * build it. Commands of a device run one after the other, in the order of the calls, after the
  * calls have returned; gpu_read and gpu_finish wait for them. The first command that fails makes
- * those after it do nothing, until gpu_status tells. A device may be used from several threads. */
+ * those after it do nothing, and gpu_status tells: those of the same user, or, where the device was
+ * lost, of all. A device may be used from several threads, a user from one at a time. */
 #ifndef GPU_GPU_H
 #define GPU_GPU_H
 
@@ -22,6 +23,12 @@ typedef struct GpuBuffer {
   void *memory; /* the driver's name for it */
   size_t bytes;
 } GpuBuffer;
+
+/* Who gives commands to a device, beside others. */
+typedef struct GpuUser {
+  GpuDevice *device;
+  xt_error failure; /* of a command of its own; status OK: none */
+} GpuUser;
 
 typedef struct GpuInfo {
   char id[24]; /* "opencl:0", "cuda:1" */
@@ -87,8 +94,8 @@ xt_status gpu_buffer(GpuDevice *device, size_t bytes, GpuBuffer **out, xt_error 
 void gpu_buffer_free(GpuDevice *device, GpuBuffer *buffer); /* accepts NULL */
 /* Host memory may change when the call returns, unless it is that of gpu_stage_next. Offsets in
  * bytes. */
-void gpu_write(GpuDevice *device, GpuBuffer *to, size_t offset, const void *from, size_t bytes);
-void gpu_read(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset, size_t bytes);
+void gpu_write(GpuUser *user, GpuBuffer *to, size_t offset, const void *from, size_t bytes);
+void gpu_read(GpuUser *user, void *to, const GpuBuffer *from, size_t offset, size_t bytes);
 
 /* Host memory that the device reads by itself, in two halves: while one is written to the device
  * the caller fills the other. False: there is none, or another thread uses it; gpu_write takes any
@@ -97,7 +104,7 @@ void gpu_read(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset,
 bool gpu_stage_begin(GpuDevice *device);
 /* The half that was not the last one, once all that was written from it has arrived; NULL: the
  * device has failed. */
-void *gpu_stage_next(GpuDevice *device);
+void *gpu_stage_next(GpuUser *user);
 void gpu_stage_end(GpuDevice *device);
 
 #define GPU_BUFFERS_MAX 12
@@ -113,7 +120,7 @@ typedef struct GpuLaunch {
   const void *args; /* its last: a structure of args.h */
   size_t args_size;
 } GpuLaunch;
-void gpu_launch(GpuDevice *device, const GpuLaunch *launch);
+void gpu_launch(GpuUser *user, const GpuLaunch *launch);
 
 /* ---- products on tensor cores, by the vendor's library --------------------------------------- */
 
@@ -146,15 +153,15 @@ xt_status gpu_tensor_pin(GpuDevice *device, GpuTensorShape shape, int which, boo
                          xt_error *error);
 /* Whether one is pinned and kept. */
 bool gpu_tensor_is_pinned(GpuDevice *device, GpuTensorShape shape);
-void gpu_tensor_multiply(GpuDevice *device, const GpuTensorProduct *product);
+void gpu_tensor_multiply(GpuUser *user, const GpuTensorProduct *product);
 
-/* Waits for all commands, and gives the first failure. */
-xt_status gpu_finish(GpuDevice *device, xt_error *error);
-/* The first failure so far, without waiting. */
-xt_status gpu_status(GpuDevice *device, xt_error *error);
+/* Waits for all commands, and gives the user's first failure, or the device's. */
+xt_status gpu_finish(GpuUser *user, xt_error *error);
+/* The same so far, without waiting. */
+xt_status gpu_status(GpuUser *user, xt_error *error);
 
 /* Counts as the failure of a command. */
-void gpu_fail(GpuDevice *device, const xt_error *error);
+void gpu_fail(GpuUser *user, const xt_error *error);
 
 /* ---- what a driver provides ------------------------------------------------------------------ */
 
@@ -191,7 +198,7 @@ typedef struct GpuDriver {
 struct GpuDevice {
   const GpuDriver *driver; /* the driver's own fields follow in its structure */
   GpuInfo info;
-  struct GpuState *state; /* gpu.c's: users, lock, first failure, halves of the stage */
+  struct GpuState *state; /* gpu.c's: users, lock, whether it was lost, halves of the stage */
 };
 
 extern const GpuDriver gpu_opencl, gpu_cuda;

@@ -195,11 +195,11 @@ static GpuPlace place_slopes(GpuBackend *b, const float *slopes, int count) {
   b->slope_count = 0;
   xt_error error;
   if (MEM_ALLOC(&b->slopes_host, (size_t)count, &error)) {
-    gpu_fail(b->device, &error);
+    gpu_fail(&b->user, &error);
     return (GpuPlace){0};
   }
   if (!gpu_room(b, &b->slopes, bytes)) return (GpuPlace){0};
-  gpu_write(b->device, b->slopes.buffer, 0, slopes, bytes);
+  gpu_write(&b->user, b->slopes.buffer, 0, slopes, bytes);
   memcpy(b->slopes_host, slopes, bytes);
   b->slope_count = count;
   return (GpuPlace){b->slopes.buffer, 0};
@@ -227,7 +227,7 @@ static void multiply_spans(GpuBackend *b, const Call *c, GpuBuffer *y, GpuBuffer
   const int m = c->most_rows * a->group, n = values ? a->head_dim : c->most_capacity;
   const bool quadruples = values || (a->q | (gpu_size)a->ldq | (gpu_size)a->head_dim) % 4 == 0;
   const GpuTiles tiles = gpu_tiles(b, values ? GPU_VALUES : GPU_SCORES, false, quadruples, m, n);
-  gpu_launch(b->device,
+  gpu_launch(&b->user,
              &(GpuLaunch){.kernel = tiles.kernel,
                           .items = tiles.items,
                           .groups = {gpu_parts(n, tiles.columns), gpu_parts(m, tiles.rows),

@@ -28,32 +28,32 @@ static void release(Backend *backend, Dev d) {
 static void upload(Backend *backend, Dev to, const void *from, size_t bytes) {
   GpuBackend *b = gpu_of(backend);
   gpu_forget_choices(b, to.buffer, to.offset, bytes);
-  gpu_write(b->device, to.buffer, to.offset, from, bytes);
+  gpu_write(&b->user, to.buffer, to.offset, from, bytes);
 }
 
 static void download(Backend *backend, void *to, Dev from, size_t bytes) {
   GpuBackend *b = gpu_of(backend);
-  gpu_read(b->device, to, from.buffer, from.offset, bytes);
+  gpu_read(&b->user, to, from.buffer, from.offset, bytes);
   gpu_finish_choices(b, from.buffer, from.offset, to, bytes);
-  if (gpu_status(b->device, NULL)) memset(to, 0, bytes);
+  if (gpu_status(&b->user, NULL)) memset(to, 0, bytes);
 }
 
 static xt_status status_of(Backend *backend, xt_error *error) {
   GpuBackend *b = gpu_of(backend);
-  if (b->flag) gpu_tensor_check(b);
-  return gpu_finish(b->device, error);
+  if (b->flag) TRY(gpu_tensor_check(b, error));
+  return gpu_finish(&b->user, error);
 }
 
 /* ---- what it gives --------------------------------------------------------------------------- */
 
 /* Seconds that a launch takes, the best of three after one that makes the kernel ready. */
-static double time_launch(GpuDevice *device, const GpuLaunch *launch) {
+static double time_launch(GpuUser *user, const GpuLaunch *launch) {
   double best = 0;
   for (int i = 0; i < 4; i++) {
-    gpu_finish(device, NULL);
+    gpu_finish(user, NULL);
     const double begin = system_seconds();
-    gpu_launch(device, launch);
-    gpu_finish(device, NULL);
+    gpu_launch(user, launch);
+    gpu_finish(user, NULL);
     const double took = system_seconds() - begin;
     if (i > 0 && (i == 1 || took < best)) best = took;
   }
@@ -77,7 +77,7 @@ static xt_status peak(Backend *backend, double *flops, double *bytes, xt_error *
                           .args = &spin,
                           .args_size = sizeof spin};
   *flops =
-      2.0 * GPU_SPIN_CHAINS * (double)spin.rounds * 256 * groups / time_launch(b->device, &work);
+      2.0 * GPU_SPIN_CHAINS * (double)spin.rounds * 256 * groups / time_launch(&b->user, &work);
   /* two reads and a write of each number */
   const GpuAdd halves = {.y = floats / 2, .floats = floats / 2};
   const GpuLaunch sum = {.kernel = KERNEL_add,
@@ -88,8 +88,8 @@ static xt_status peak(Backend *backend, double *flops, double *bytes, xt_error *
                          .args = &halves,
                          .args_size = sizeof halves};
   if (b->flag) TRY_DONE(gpu_tensor_peak(b, flops, error));
-  if (bytes) *bytes = 1.5 * (double)(floats * sizeof(float)) / time_launch(b->device, &sum);
-  status = gpu_status(b->device, error);
+  if (bytes) *bytes = 1.5 * (double)(floats * sizeof(float)) / time_launch(&b->user, &sum);
+  status = gpu_status(&b->user, error);
 done:
   gpu_buffer_free(b->device, buffer);
   return status;
@@ -156,7 +156,7 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
     gpu_close(device);
     return status;
   }
-  b->device = device;
+  b->device = b->user.device = device;
   b->ops = table;
   b->ops.name = info->id;
   b->base = (Backend){.ops = &b->ops,

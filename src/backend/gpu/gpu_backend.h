@@ -31,6 +31,7 @@ typedef struct GpuBackend {
   Backend base; /* first: a Backend* is a GpuBackend* */
   BackendOps ops;
   GpuDevice *device;
+  GpuUser user;           /* of the device: whose commands this backend's are */
   GpuRoom scores, shared; /* attention's scores of a launch, and the shared part of a call */
   size_t score_bytes;     /* what attention's scores may take; more rows are worked on in parts */
   GpuRoom slopes;
@@ -57,7 +58,7 @@ typedef struct GpuPlace {
 } GpuPlace;
 static inline GpuPlace gpu_place(Dev d) { return (GpuPlace){d.buffer, d.offset / sizeof(float)}; }
 
-/* Makes room for `bytes`; the contents are not kept. False: there is none, and the device's failure
+/* Makes room for `bytes`; the contents are not kept. False: there is none, and the user's failure
  * says so. */
 bool gpu_room(GpuBackend *b, GpuRoom *room, size_t bytes);
 
@@ -69,7 +70,7 @@ static inline uint32_t gpu_parts(int count, int each) {
 }
 
 #define GPU_LAUNCH(b, name, gx, gy, gz, item_count, arguments, ...)                          \
-  gpu_launch((b)->device,                                                                    \
+  gpu_launch(&(b)->user,                                                                     \
              &(GpuLaunch){.kernel = KERNEL_##name,                                           \
                           .groups = {gx, gy, gz},                                            \
                           .items = item_count,                                               \
@@ -124,8 +125,8 @@ GpuTiles gpu_tiles(const GpuBackend *b, GpuType type, bool few, bool quadruples,
 /* Makes products of `b` those of `compute`, which is not float32. */
 xt_status gpu_tensor_begin(GpuBackend *b, xt_compute compute, const GpuOptions *options,
                            xt_error *error);
-/* Fails the device if the flag is up. */
-void gpu_tensor_check(GpuBackend *b);
+/* An error if the flag is up, which is lowered: what comes after is well again. */
+xt_status gpu_tensor_check(GpuBackend *b, xt_error *error);
 void gpu_tensor_end(GpuBackend *b);
 /* Operations a second of a large product. */
 xt_status gpu_tensor_peak(GpuBackend *b, double *flops, xt_error *error);

@@ -34,10 +34,10 @@ xt_status gpu_seen_create(Backend *backend, const SeenSource *source, SeenIds **
     free(s);
     return status;
   }
-  gpu_write(b->device, s->data, 0, source->ids, ids * sizeof(int32_t));
-  gpu_write(b->device, s->data, (size_t)s->places.start * sizeof(int32_t), source->start,
+  gpu_write(&b->user, s->data, 0, source->ids, ids * sizeof(int32_t));
+  gpu_write(&b->user, s->data, (size_t)s->places.start * sizeof(int32_t), source->start,
             (prompts + 1) * sizeof(int32_t));
-  gpu_write(b->device, s->data, (size_t)s->places.prompt * sizeof(int32_t), source->prompt,
+  gpu_write(&b->user, s->data, (size_t)s->places.prompt * sizeof(int32_t), source->prompt,
             lists * sizeof(int32_t));
   *out = s;
   return XT_STATUS_OK;
@@ -115,7 +115,7 @@ static GpuPending *note_choice(GpuBackend *b, const ChooseArgs *a, size_t blocks
   if (!status) memset(b->pending + before, 0, (b->pending_capacity - before) * sizeof *b->pending);
   GpuPending *p = status ? NULL : &b->pending[b->pending_count];
   if (p) status = grow_host(p, rows, floats, &error);
-  if (status) gpu_fail(b->device, &error);
+  if (status) gpu_fail(&b->user, &error);
   if (status || !gpu_room(b, &p->mass, floats * sizeof(float))) return NULL;
   p->out = a->out.buffer;
   p->first = a->out.offset;
@@ -169,7 +169,7 @@ void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, v
                  end = p->first + p->rows * sizeof(Choice);
     if (p->out != buffer || from >= offset + bytes || end <= offset) continue;
     if (!p->read)
-      gpu_read(b->device, p->host, p->mass.buffer, 0, p->rows * p->blocks * 2 * sizeof(float));
+      gpu_read(&b->user, p->host, p->mass.buffer, 0, p->rows * p->blocks * 2 * sizeof(float));
     p->read = b->pending_read = true;
     for (size_t r = (from - p->first + sizeof(Choice) - 1) / sizeof(Choice); r < p->rows; r++) {
       const size_t at = p->first + r * sizeof(Choice) - offset;

@@ -55,14 +55,14 @@ xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuM
   for (int p = 0; p < n_parts && !status; p++)
     for (int first = 0, count; first < parts[p].rows; first += count, at += (size_t)count * row) {
       count = (size_t)(parts[p].rows - first) < most ? parts[p].rows - first : (int)most;
-      char *stage = staged ? gpu_stage_next(b->device) : own;
+      char *stage = staged ? gpu_stage_next(&b->user) : own;
       if (!stage) break;
       stage_rows(stage, &parts[p], first, count, row);
-      gpu_write(b->device, out->data, at, stage, (size_t)count * row);
+      gpu_write(&b->user, out->data, at, stage, (size_t)count * row);
     }
   if (staged) gpu_stage_end(b->device);
   free(own);
-  if (!status) status = gpu_status(b->device, error);
+  if (!status) status = gpu_status(&b->user, error);
   if (status) {
     gpu_buffer_free(b->device, out->data);
     out->data = NULL;
@@ -147,14 +147,14 @@ static void multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *ar
     piece.m = args->m - done < most ? args->m - done : (int)most;
     piece.y = args->y + (gpu_size)done * (gpu_size)args->ldy;
     piece.x = args->x + (gpu_size)done * (gpu_size)args->ldx;
-    gpu_launch(b->device, &(GpuLaunch){.kernel = tiles.kernel,
-                                       .items = tiles.items,
-                                       .groups = {gpu_parts(args->n, tiles.columns),
-                                                  gpu_parts(piece.m, tiles.rows), 1},
-                                       .buffers = {y, x, w, bias},
-                                       .buffer_count = 4,
-                                       .args = &piece,
-                                       .args_size = sizeof piece});
+    gpu_launch(&b->user, &(GpuLaunch){.kernel = tiles.kernel,
+                                      .items = tiles.items,
+                                      .groups = {gpu_parts(args->n, tiles.columns),
+                                                 gpu_parts(piece.m, tiles.rows), 1},
+                                      .buffers = {y, x, w, bias},
+                                      .buffer_count = 4,
+                                      .args = &piece,
+                                      .args_size = sizeof piece});
   }
 }
 

@@ -9,7 +9,7 @@ bool gpu_room(GpuBackend *b, GpuRoom *room, size_t bytes) {
   *room = (GpuRoom){0};
   const size_t ample = bytes + bytes / 4;
   if (gpu_buffer(b->device, ample, &room->buffer, &error)) {
-    gpu_fail(b->device, &error);
+    gpu_fail(&b->user, &error);
     return false;
   }
   room->bytes = ample;

@@ -57,13 +57,13 @@ typedef struct Trial {
 static void trial_rows(GpuBackend *b, const Trial *t, GpuBuffer *x) {
   const size_t tile = GPU_TENSOR_ROWS * t->row;
   for (int i = 0; i < t->tiles; i++)
-    gpu_write(b->device, x, (size_t)i * tile,
+    gpu_write(&b->user, x, (size_t)i * tile,
               (const char *)t->values + (size_t)(i % GPU_TENSOR_ROWS) * t->row, tile);
 }
 
 static void read_tile(GpuBackend *b, const Trial *t, int tile, float *result) {
   const size_t bytes = (size_t)GPU_TENSOR_ROWS * (size_t)t->product.ldy * sizeof(float);
-  gpu_read(b->device, result, t->product.y, (size_t)tile * bytes, bytes);
+  gpu_read(&b->user, result, t->product.y, (size_t)tile * bytes, bytes);
 }
 
 static bool is_same_tile(GpuBackend *b, Trial *t, int tile) {
@@ -82,15 +82,15 @@ static xt_status keeps_bits(GpuBackend *b, Trial *t, bool *keeps, xt_error *erro
   *keeps = true;
   for (int tiles = 1; tiles <= t->tiles && *keeps; tiles++) {
     t->product.rows = tiles * GPU_TENSOR_ROWS;
-    gpu_tensor_multiply(b->device, &t->product);
+    gpu_tensor_multiply(&b->user, &t->product);
     if (tiles == 1)
       read_tile(b, t, 0, t->first);
     else
       *keeps = is_same_tile(b, t, tiles - 1) && is_same_tile(b, t, 0);
-    TRY(gpu_status(b->device, error));
+    TRY(gpu_status(&b->user, error));
   }
   for (int i = 1; i < t->tiles - 1 && *keeps; i++) *keeps = is_same_tile(b, t, i);
-  return gpu_status(b->device, error);
+  return gpu_status(&b->user, error);
 }
 
 static xt_status try_all(GpuBackend *b, Trial *t, xt_error *error) {
@@ -171,7 +171,7 @@ static xt_status round_parts(GpuBackend *b, const MatrixSource *parts, int n_par
                        .ld = (int)to->row,
                        .type = (int)stored.type,
                        .format = stored.format});
-    const xt_status status = gpu_finish(b->device, error);
+    const xt_status status = gpu_finish(&b->user, error);
     gpu_buffer_free(b->device, stored.data);
     if (status) return status;
     at += (gpu_size)stored.rows * to->row;
@@ -251,7 +251,7 @@ static void matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, in
     product.x_at = (size_t)done * row;
     product.y = direct ? to.buffer : b->rest.buffer;
     product.y_at = direct ? (size_t)to.at * sizeof(float) : 0;
-    gpu_tensor_multiply(b->device, &product);
+    gpu_tensor_multiply(&b->user, &product);
     if (!direct)
       settle(b, to, b->rest.buffer, 0, ld, plus, rows, w->n);
     else if (plus.buffer)
@@ -259,15 +259,16 @@ static void matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, in
   }
 }
 
-void gpu_tensor_check(GpuBackend *b) {
+xt_status gpu_tensor_check(GpuBackend *b, xt_error *error) {
   int32_t up = 0;
-  xt_error error;
-  gpu_read(b->device, &up, b->flag, 0, sizeof up);
-  if (!up || gpu_status(b->device, NULL)) return;
-  err_set(&error, XT_STATUS_INPUT, NULL, NULL, -1,
-          "%s: an activation is too large for %s; --compute bf16 has float32's range", b->name,
-          xt_compute_name(b->base.compute));
-  gpu_fail(b->device, &error);
+  gpu_read(&b->user, &up, b->flag, 0, sizeof up);
+  TRY(gpu_status(&b->user, error));
+  if (!up) return XT_STATUS_OK;
+  up = 0;
+  gpu_write(&b->user, b->flag, 0, &up, sizeof up);
+  return err_set(error, XT_STATUS_INPUT, NULL, NULL, -1,
+                 "%s: an activation is too large for %s; --compute bf16 has float32's range",
+                 b->name, xt_compute_name(b->base.compute));
 }
 
 /* A product of a matrix with itself. */
@@ -287,7 +288,7 @@ xt_status gpu_tensor_peak(GpuBackend *b, double *flops, xt_error *error) {
   TRY_DONE(gpu_buffer(b->device, (size_t)SIDE * SIDE * sizeof(float), &y, error));
   fill_trial(&t, b->narrow, (size_t)BLOCK * SIDE);
   for (int r = 0; r < SIDE; r += BLOCK)
-    gpu_write(b->device, w->parts[0].data, (size_t)r * row, t.values, BLOCK * row);
+    gpu_write(&b->user, w->parts[0].data, (size_t)r * row, t.values, BLOCK * row);
   TRY_DONE(pin(b, w, error));
   const GpuTensorProduct product = {.shape = shape_of(b, w),
                                     .rows = SIDE,
@@ -297,15 +298,15 @@ xt_status gpu_tensor_peak(GpuBackend *b, double *flops, xt_error *error) {
                                     .y = y};
   double best = 0;
   for (int i = 0; i < 4; i++) { /* the first makes all ready */
-    gpu_finish(b->device, NULL);
+    gpu_finish(&b->user, NULL);
     const double begin = system_seconds();
-    gpu_tensor_multiply(b->device, &product);
-    gpu_finish(b->device, NULL);
+    gpu_tensor_multiply(&b->user, &product);
+    gpu_finish(&b->user, NULL);
     const double took = system_seconds() - begin;
     if (i > 0 && (i == 1 || took < best)) best = took;
   }
   *flops = 2.0 * SIDE * SIDE * SIDE / (best > 0 ? best : 1e-9);
-  status = gpu_status(b->device, error);
+  status = gpu_status(&b->user, error);
 done:
   gpu_weight_release(&b->base, w); /* a buffer that is not there counts as freed */
   gpu_buffer_free(b->device, y);
