@@ -51,6 +51,7 @@ typedef struct xt_device {
   uint64_t memory; /* bytes */
   int units;       /* compute units */
   char lacks[128]; /* what is missing for the same float32 bits as the CPU; "": nothing */
+  char unfit[96];  /* why it is refused, with `inexact` too; "": it is not */
 } xt_device;
 
 /* Writes up to `most` devices of this machine's drivers, and returns how many there are in all. It

@@ -107,6 +107,15 @@ for lack in denormals:"subnormal numbers" rounding:"rounding to nearest" fma:"fu
   grep -q "${lack#*:}" out || bad="$bad ${lack%%:*}: not listed;"
 done
 [ -z "$bad" ] && pass "what a driver lacks is named" || fail "what a driver lacks is named" "$bad"
+shimmed XT_CL_ITEMS=255 -- "$X" devices
+prints "work-groups that are too small: listed" '^ *cannot be used: its work-groups have at most 255 items, and the kernels. have 256$'
+for also in "" --inexact; do
+  shimmed XT_CL_ITEMS=255 -- $sweep --device opencl $also -o unfit.db
+  expect "work-groups that are too small: refused $also" 3
+  same "work-groups that are too small: said once $also" "$(grep -c 'opencl:0 (.*) cannot be used: its work-groups' err)/$(wc -l <err)/$([ -e unfit.db ]; echo $?)" 1/1/1
+done
+shimmed XT_CL_ITEMS=256 -- "$X" devices
+prints "work-groups of 256 items do" 'the same bits as the CPU'
 shimmed XT_CL_LACKS=library -- "$X" devices
 prints "no libOpenCL" 'no OpenCL .libOpenCL.so.1 is not installed.'
 shimmed XT_CL_LACKS=library -- "$X" generate -m "$model" --prompt Hello --device opencl

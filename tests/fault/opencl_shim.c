@@ -7,6 +7,7 @@
  *                                   (a kernel that names the type does not build), binaries
  *                                   (compiled kernels are not taken); library (there is no libOpenCL), functions (it has another library's)
  *   XT_CL_TYPE=gpu                  it is said to be no processor, and what it compiled to be the source
+ *   XT_CL_ITEMS=N                   work-items of its largest work-groups
  *   XT_CL_MEMORY=BYTES              all that the device has; buffers beyond it are refused
  *   XT_CL_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live buffer
  * 0"), and the flags that kernels were built with last */
@@ -174,6 +175,8 @@ ClInt clGetDeviceInfo(ClDeviceId d, uint32_t what, size_t size, void *out, size_
   for (size_t i = 0; what == CL_DEVICE_SINGLE_FP_CONFIG_ && i < sizeof bits / sizeof *bits; i++)
     if (lacks(bits[i].word)) value &= ~bits[i].bit;
   if (what == CL_DEVICE_TYPE_ && pretends_gpu()) value = 4; /* CL_DEVICE_TYPE_GPU */
+  if (what == CL_DEVICE_MAX_WORK_GROUP_SIZE_ && *setting("XT_CL_ITEMS"))
+    value = strtoull(setting("XT_CL_ITEMS"), NULL, 10);
   if ((what == CL_DEVICE_GLOBAL_MEM_SIZE_ || what == CL_DEVICE_MAX_MEM_ALLOC_SIZE_) &&
       *setting("XT_CL_MEMORY"))
     value = strtoull(setting("XT_CL_MEMORY"), NULL, 10);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The devices, as the public header has them. */
 #include <stdio.h>
+#include <string.h>
 
 #include "backend/gpu/gpu.h"
 #include "xtransplant/model.h"
@@ -16,10 +17,15 @@ int xt_devices(xt_device *out, int most, char *why, size_t why_size) {
   }
   for (int i = 0; i < count && i < most; i++) {
     out[i] = (xt_device){.memory = found[i].memory, .units = found[i].units};
-    snprintf(out[i].id, sizeof out[i].id, "%s", found[i].id);
-    snprintf(out[i].name, sizeof out[i].name, "%s", found[i].name);
-    snprintf(out[i].driver, sizeof out[i].driver, "%s", found[i].driver);
-    snprintf(out[i].lacks, sizeof out[i].lacks, "%s", found[i].lacks);
+#define COPY(field)                                                         \
+  _Static_assert(sizeof out[i].field == sizeof found[i].field, "the same"); \
+  memcpy(out[i].field, found[i].field, sizeof out[i].field)
+    COPY(id);
+    COPY(name);
+    COPY(driver);
+    COPY(lacks);
+    COPY(unfit);
+#undef COPY
   }
   return count;
 }

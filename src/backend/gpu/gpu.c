@@ -21,12 +21,23 @@ typedef struct GpuState {
   bool staging;    /* somebody uses it */
 } GpuState;
 
+/* What a driver has, and which of it cannot be used. */
+static int list_of(const GpuDriver *driver, GpuInfo *out, int most, char why[256]) {
+  const int count = driver->list(out, most, why);
+  for (int i = 0; i < count; i++)
+    if (out[i].items < GPU_ITEMS)
+      snprintf(out[i].unfit, sizeof out[i].unfit,
+               "its work-groups have at most %d items, and the kernels' have %d", out[i].items,
+               GPU_ITEMS);
+  return count;
+}
+
 int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]) {
   int count = 0;
   why[0] = 0;
   for (size_t d = 0; d < DRIVERS; d++) {
     char reason[256] = "";
-    count += drivers[d]->list(out + count, GPU_DEVICES_MAX - count, reason);
+    count += list_of(drivers[d], out + count, GPU_DEVICES_MAX - count, reason);
     const size_t used = strlen(why);
     if (reason[0] && used + 3 < 256)
       snprintf(why + used, 256 - used, "%s%.100s", used ? "; " : "", reason);
@@ -87,8 +98,11 @@ xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out,
   *out = NULL;
   if (!options) options = &defaults;
   const GpuDriver *driver = find_driver(name, &index);
-  if (!driver || index >= driver->list(found, GPU_DEVICES_MAX, why))
+  if (!driver || index >= list_of(driver, found, GPU_DEVICES_MAX, why))
     return no_such_device(name, why, error);
+  if (found[index].unfit[0])
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "%s (%s) cannot be used: %s",
+                   found[index].id, found[index].name, found[index].unfit);
   if (found[index].lacks[0] && !options->inexact)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
                    "%s (%s) does not promise %s, so that its results could differ from the CPU's; "

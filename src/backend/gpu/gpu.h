@@ -42,7 +42,10 @@ typedef struct GpuInfo {
   bool processor;   /* the machine's processor, driven as a device */
   char lacks[128];  /* what float32 needs to give the CPU's bits and the device does not promise;
                        "": nothing */
+  char unfit[96];   /* why it cannot be used at all; "": it can */
 } GpuInfo;
+
+#define GPU_ITEMS 256 /* work-items of the largest work-groups that kernels have */
 
 typedef struct GpuOptions {
   const char *cache; /* folder for compiled kernels, made when missing; NULL: none are kept */
@@ -79,7 +82,7 @@ void gpu_missing(char why[256]);
 
 /* `name`: "opencl", "opencl:K", "cuda" or "cuda:K". A device that is not there is an
  * XT_STATUS_ARGUMENT error that lists those that are; one that lacks what exact float32 needs is
- * refused with XT_STATUS_UNSUPPORTED unless options allow it. */
+ * refused with XT_STATUS_UNSUPPORTED unless options allow it, one that is unfit always. */
 xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out, xt_error *error);
 /* One more user; each calls gpu_close. */
 GpuDevice *gpu_share(GpuDevice *device);
