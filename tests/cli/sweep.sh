@@ -119,6 +119,22 @@ sed -n 2p langs.jsonl | sed 's/.*"source": \("[^"]*"\).*/\1/' >three.jsonl # en 
 sed -n 2p langs.jsonl | sed 's/.*"target": "\([^"]*\)".*/\1/' | sed 's/\\n/\n/g' >asked
 "$X" run -m "$model" --threads 1 --quiet --sources three --target-file asked --site ffn --source-layer 4 --target-layer 2 --rule add --alpha 2 --json >alone
 same "langs: several are run --sources" "$("$X" export langs.db | grep '"doc_id": "q1".*"site": "ffn+langs.en.sw.de+add2", "source_layer": 4, "target_layer": 2,' | field ids)" "$(object_field transplanted ids <alone)"
+# the same by run, from the line itself: tokens, and numbers in all digits that are printed
+"$X" run -m "$model" --threads 2 --quiet --pairs langs.jsonl --line 2 --source-langs en,sw,de --site ffn --source-layer 4 --target-layer 2 --rule add --alpha 2 --json >alone
+"$X" export langs.db | grep '"doc_id": "q1".*"site": "ffn+langs.en.sw.de+add2", "source_layer": 4, "target_layer": 2,' >line
+same "langs: run --source-langs gives the sweep's" "$(field ids <line) $(field margin <line) $(field entropy <line)" \
+  "$(object_field transplanted ids <alone) $(object_field transplanted margins <alone | tr -d '[]' | tr ',' '\n' | sort -g | head -1 | tr -d ' ') $(object_field transplanted entropies <alone | tr -d '[]' | cut -d, -f1)"
+same "run --source-langs says so" "$(grep -c '"source_langs": "en,sw,de", ' alone)" 1
+langs="$X run -m $model --quiet --pairs langs.jsonl --site ffn --source-layer 4 --target-layer 2"
+refuses "run langs: not there" 3 'xtransplant run: langs.jsonl: line 1: "sources" has no prompt in fr' $langs --line 2 --source-langs de,fr
+refuses "run langs: twice" 3 "xtransplant run: source_langs: names de twice" $langs --line 2 --source-langs de,de
+refuses "run langs: empty name" 2 "xtransplant run: --source-langs: has an empty name; separate languages by one comma" $langs --line 2 --source-langs de,,en
+refuses "run langs: without pairs" 2 "xtransplant run: --source-langs: needs --pairs, whose lines have the source prompt in several languages" \
+  "$X" run -m "$model" --quiet --source a --target b --site ffn --source-layer 0 --target-layer 0 --source-langs de
+refuses_like "run pairs: which line" 3 "^xtransplant run: langs.jsonl: has [0-9]+ questions; choose one with --line$" $langs
+refuses_like "run pairs: no such line" 3 "^xtransplant run: langs.jsonl: has no line 99, or it repeats another one; it has [0-9]+ questions$" $langs --line 99
+refuses "run pairs: and a prompt" 2 "xtransplant run: --target: cannot be combined with --pairs, whose lines have both prompts" $langs --line 2 --target x
+refuses "run langs: heads" 2 "xtransplant run: --heads: cannot be combined with --source-langs, which writes means of whole taps" $langs --line 2 --source-langs de,en --heads 0
 refuses "langs: not there" 3 'xtransplant sweep: langs.jsonl: line 1: "sources" has no prompt in fr' "$X" sweep $small --pairs langs.jsonl $cells --source-langs de,fr -o new.db
 refuses "langs: twice" 3 "xtransplant sweep: source_langs: names de twice" "$X" sweep $small --pairs langs.jsonl $cells --source-langs de,de -o new.db
 # what the file says is what the transplant alone gives

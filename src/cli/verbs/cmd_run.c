@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run: one transplant, and the responses to both prompts without it. */
 #include "shell/output.h"
+#include "verbs/sweep_job.h"
 #include "verbs/transplant.h"
 #include "verbs/verbs.h"
 
@@ -19,6 +20,13 @@ static const Option options[] = {
      .help =
          "in place of a source prompt: the prompts of FILE, JSON lines as for --line, such as one "
          "question in several languages; the mean of their values is written"},
+    {.name = "pairs",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, transplant.pairs),
+     .value = "FILE",
+     .help = "in place of both prompts: JSON lines {source, target, ...} as sweep's --pairs has "
+             "them, of which --line takes one; - reads standard input"},
+    OPTION_SOURCE_LANGS(Arguments, transplant.source_langs),
     {.name = "track",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, transplant.track),

@@ -162,8 +162,7 @@ static xt_status list_controls(const char *text, xt_site out[SITE_LIST_MAX], siz
   return XT_STATUS_OK;
 }
 
-/* "de,fr" as the label "de.fr". */
-static xt_status label_langs(const char *langs, size_t count, xt_site *out, xt_error *error) {
+xt_status job_label_langs(const char *langs, size_t count, xt_site *out, xt_error *error) {
   if (strlen(langs) >= XT_LABEL_SIZE)
     return error_set(error, XT_STATUS_ARGUMENT, NULL, "--source-langs", -1,
                      "is longer than %d letters", XT_LABEL_SIZE - 1);
@@ -186,7 +185,7 @@ static xt_status list_ways(SweepJob *job, const LoadedModel *model, int *sources
   o->variants = out;
   if (!a->vector && !a->source_langs) return XT_STATUS_OK;
   if (!o->variant_count) out[o->variant_count++] = (xt_site){0};
-  if (a->source_langs) return label_langs(a->source_langs, o->variant_count, out, error);
+  if (a->source_langs) return job_label_langs(a->source_langs, o->variant_count, out, error);
   xt_status status = vector_input_read(a->vector, &model->info, &job->vector, error);
   if (status) return status;
   for (size_t k = 0; k < o->variant_count; k++) {
@@ -342,7 +341,7 @@ xt_status job_create_values(SweepJob *job, const LoadedModel *model, const xt_si
                       .user = job};
   TRY_DONE(render(job, model, error));
   if (a->vector) TRY_DONE(vector_input_read(a->vector, &model->info, &job->vector, error));
-  if (a->source_langs) TRY_DONE(label_langs(a->source_langs, 1, &langs, error));
+  if (a->source_langs) TRY_DONE(job_label_langs(a->source_langs, 1, &langs, error));
   if (a->plan) TRY_DONE(plan_read(a->plan, &job->plan, error));
   if (a->plan) TRY_DONE(plan_check(&job->plan, &model->info, true, error));
   for (size_t s = 0; s < count; s++) {

@@ -86,6 +86,9 @@ void job_deinit(SweepJob *job);
  * all it needs. */
 SweepJob job_anew(const SweepJob *job);
 
+/* "de,fr" as the label "de.fr" of sites that write a mean of languages, into out[count]. */
+xt_status job_label_langs(const char *langs, size_t count, xt_site *out, xt_error *error);
+
 /* How messages name the questions: their file or folder. */
 const char *job_input(const SweepArguments *arguments);
 

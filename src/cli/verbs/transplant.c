@@ -6,10 +6,12 @@
 
 #include "shell/layers.h"
 #include "shell/output.h"
+#include "verbs/transplant_pair.h"
 
 #define TAIL_COLUMNS 80
 
 bool transplant_has_source(const TransplantArguments *arguments) {
+  if (arguments->pairs) return true;
   if (arguments->plan) return arguments->source.text || arguments->source.file;
   return !arguments->vector && !arguments->sources;
 }
@@ -29,8 +31,8 @@ static xt_site site_of(const TransplantArguments *arguments, size_t k) {
 
 /* Which options are needed, and which --plan takes the place of. */
 static int check_plan(const Cli *cli, const TransplantArguments *arguments) {
-  static const char *const replaced[] = {"site",      "rule",  "alpha",  "span",
-                                         "positions", "heads", "vector", "sources"};
+  static const char *const replaced[] = {"site",  "rule",   "alpha",   "span",        "positions",
+                                         "heads", "vector", "sources", "source-langs"};
   for (size_t k = 0; arguments->plan && k < sizeof replaced / sizeof *replaced; k++)
     if (option_is_given(cli, replaced[k]))
       return cli_usage(cli, "--%s: cannot be combined with --plan, whose file says it",
@@ -42,17 +44,12 @@ static int check_plan(const Cli *cli, const TransplantArguments *arguments) {
   return EXIT_OK;
 }
 
-int transplant_usage(const Cli *cli, TransplantArguments *arguments) {
-  int wrong = check_plan(cli, arguments);
-  if (!wrong) wrong = ways_read(cli, &arguments->ways);
-  if (wrong) return wrong;
+/* Where the prompts are. */
+static int check_prompts(const Cli *cli, const TransplantArguments *arguments) {
+  int wrong = EXIT_OK;
   PromptInput source = arguments->source; /* the rows below are of both */
   source.ids = arguments->ids;
   source.chat = arguments->chat;
-  if (arguments->ways.heads &&
-      (!transplant_has_source(arguments) || arguments->site.read != XT_TAP_ATTN ||
-       arguments->site.write != XT_TAP_ATTN))
-    return cli_usage(cli, "--heads: needs the site attn and a source prompt");
   if (arguments->plan && !transplant_has_source(arguments)) {
     /* a plan may read no source prompt, which plan_check sees */
   } else if (!transplant_has_source(arguments)) {
@@ -62,14 +59,28 @@ int transplant_usage(const Cli *cli, TransplantArguments *arguments) {
                        arguments->sources && arguments->vector ? ", and of --sources" : "");
   } else {
     wrong = prompt_usage(cli, &source, "source");
-    if (!wrong && !arguments->plan && !option_is_given(cli, "source-layer"))
-      return cli_usage(cli, "--source-layer: missing; it is the layer that is read");
   }
   if (!wrong) wrong = prompt_usage(cli, &arguments->target, "target");
   if (wrong) return wrong;
   if (arguments->source.file && arguments->target.file &&
       strcmp(arguments->source.file, "-") == 0 && strcmp(arguments->target.file, "-") == 0)
     return cli_usage(cli, "--target-file: stdin is the source prompt already");
+  return EXIT_OK;
+}
+
+int transplant_usage(const Cli *cli, TransplantArguments *arguments) {
+  int wrong = check_plan(cli, arguments);
+  if (!wrong) wrong = ways_read(cli, &arguments->ways);
+  if (!wrong) wrong = pair_usage(cli, arguments);
+  if (wrong) return wrong;
+  if (arguments->ways.heads &&
+      (!transplant_has_source(arguments) || arguments->site.read != XT_TAP_ATTN ||
+       arguments->site.write != XT_TAP_ATTN))
+    return cli_usage(cli, "--heads: needs the site attn and a source prompt");
+  if (!arguments->pairs) wrong = check_prompts(cli, arguments);
+  if (wrong) return wrong;
+  if (transplant_has_source(arguments) && !arguments->plan && !option_is_given(cli, "source-layer"))
+    return cli_usage(cli, "--source-layer: missing; it is the layer that is read");
   return EXIT_OK;
 }
 
@@ -83,6 +94,7 @@ xt_status transplant_read(const TransplantArguments *arguments, Transplant *out,
   *out = (Transplant){0};
   xt_status status = words_read(arguments->track, &out->words, error);
   if (!status && arguments->plan) status = plan_read(arguments->plan, &out->plan, error);
+  if (arguments->pairs) return status ? status : pair_read(arguments, out, error);
   if (!status && transplant_has_source(arguments))
     status = prompt_read(&source, &out->source_prompt, error);
   return status ? status : prompt_read(&target, &out->target_prompt, error);
@@ -151,40 +163,55 @@ static xt_status find_words(const LoadedModel *model, Transplant *transplant, in
   return XT_STATUS_OK;
 }
 
+/* Adds what the site reads in a prompt to sums over prompts. */
+static xt_status add_prompt(const LoadedModel *model, xt_tap read, Prompt *prompt, double *sums,
+                            xt_error *error) {
+  xt_taps *taps = NULL;
+  xt_status status = prompt_encode(prompt, model, 0, error);
+  const xt_request request = {.ids = prompt->ids, .count = prompt->count};
+  if (!status) status = xt_session_capture(model->session, &request, &taps, error);
+  const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
+  for (size_t k = 0; taps && k < size; k++) sums[k] += (double)xt_taps_get(taps, read, 0)[k];
+  xt_taps_free(taps);
+  return status;
+}
+
+/* Adds the prompts of --sources. */
+static xt_status add_file(const TransplantArguments *arguments, const LoadedModel *model,
+                          double *sums, size_t *count, xt_error *error) {
+  const PromptInput input = {.ids = arguments->ids, .chat = arguments->chat};
+  LineReader reader;
+  bool more = true;
+  xt_status status = lines_open(arguments->sources, &reader, error);
+  if (status) return status;
+  while (!status && more) {
+    Prompt prompt;
+    status = prompt_read_next(&reader, &input, &prompt, &more, error);
+    if (!status && more) status = add_prompt(model, arguments->site.read, &prompt, sums, error);
+    *count += !status && more;
+    prompt_deinit(&prompt);
+  }
+  if (!status && !*count)
+    status = error_set(error, XT_STATUS_INPUT, reader.name, NULL, -1, "has no prompts");
+  lines_close(&reader);
+  return status;
+}
+
 /* The mean of what the site reads in each of the source prompts, summed in order. */
 static xt_status measure_mean(const TransplantArguments *arguments, const LoadedModel *model,
                               Transplant *transplant, xt_error *error) {
-  const PromptInput input = {.ids = arguments->ids, .chat = arguments->chat};
   const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
   double *sums = calloc(size, sizeof *sums);
-  size_t count = 0;
-  LineReader reader;
-  bool more = true;
+  size_t count = transplant->lang_count;
+  xt_status status;
   transplant->mean = calloc(size, sizeof *transplant->mean);
-  xt_status status = sums && transplant->mean ? XT_STATUS_OK : error_memory(error);
-  if (!status) status = lines_open(arguments->sources, &reader, error);
-  if (status) {
-    free(sums);
-    return status;
-  }
-  while (!status && more) {
-    Prompt prompt;
-    xt_taps *taps = NULL;
-    status = prompt_read_next(&reader, &input, &prompt, &more, error);
-    if (!status && more) status = prompt_encode(&prompt, model, 0, error);
-    const xt_request request = {.ids = prompt.ids, .count = prompt.count};
-    if (!status && more) status = xt_session_capture(model->session, &request, &taps, error);
-    for (size_t k = 0; taps && k < size; k++)
-      sums[k] += (double)xt_taps_get(taps, arguments->site.read, 0)[k];
-    count += taps != NULL;
-    xt_taps_free(taps);
-    prompt_deinit(&prompt);
-  }
-  if (!status && !count)
-    status = error_set(error, XT_STATUS_INPUT, reader.name, NULL, -1, "has no prompts");
-  for (size_t k = 0; k < size && !status; k++)
-    transplant->mean[k] = (float)(sums[k] / (double)count);
-  lines_close(&reader);
+  if (!sums || !transplant->mean) TRY_DONE(error_memory(error));
+  for (size_t l = 0; l < transplant->lang_count; l++)
+    TRY_DONE(add_prompt(model, arguments->site.read, &transplant->langs[l], sums, error));
+  if (arguments->sources) TRY_DONE(add_file(arguments, model, sums, &count, error));
+  for (size_t k = 0; k < size; k++) transplant->mean[k] = (float)(sums[k] / (double)count);
+  status = XT_STATUS_OK;
+done:
   free(sums);
   return status;
 }
@@ -260,7 +287,8 @@ xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel
   xt_status status = XT_STATUS_OK;
   if (!writes) return error_memory(error);
   TRY_DONE(find_words(model, transplant, &tracked, &tracked_count, error));
-  if (arguments->sources) TRY_DONE(measure_mean(arguments, model, transplant, error));
+  if (arguments->sources || transplant->lang_count)
+    TRY_DONE(measure_mean(arguments, model, transplant, error));
   if (transplant_has_source(arguments)) {
     *next++ = source;
     TRY_DONE(xt_session_capture(model->session, &source, &taps, error));
@@ -299,6 +327,7 @@ void transplant_deinit(Transplant *transplant) {
   for (size_t k = 0; k < transplant->count; k++) response_deinit(&transplant->transplanted[k]);
   prompt_deinit(&transplant->source_prompt);
   prompt_deinit(&transplant->target_prompt);
+  for (size_t l = 0; l < transplant->lang_count; l++) prompt_deinit(&transplant->langs[l]);
   words_free(&transplant->words);
   free(transplant->word_ids);
 }
@@ -318,6 +347,10 @@ const char *transplant_name(const TransplantArguments *arguments, const Transpla
   if (arguments->vector) {
     site.from = XT_FROM_VECTOR;
     strcpy(site.label, transplant->vector.label);
+  }
+  if (transplant->lang_count) {
+    site.from = transplant->langs_site.from;
+    strcpy(site.label, transplant->langs_site.label);
   }
   return xt_site_format(site, name);
 }
@@ -346,6 +379,8 @@ bool transplant_json(const TransplantArguments *arguments, const Transplant *tra
   ok = json_add(object, "target_layer", json_integer(transplant->target_layer)) && ok;
   if (arguments->vector) ok = json_add(object, "vector", json_string(arguments->vector)) && ok;
   if (arguments->sources) ok = json_add(object, "sources", json_string(arguments->sources)) && ok;
+  if (arguments->source_langs)
+    ok = json_add(object, "source_langs", json_string(arguments->source_langs)) && ok;
   return transplant_way_json(arguments, transplant, 0, object) && ok;
 }
 
@@ -395,9 +430,10 @@ void transplant_print_head(const TransplantArguments *arguments, const Transplan
   }
   printf("%s: layer %d of the %s into layer %d of the target, ",
          xt_site_format(arguments->site, site), transplant->source_layer,
-         arguments->vector    ? "vector"
-         : arguments->sources ? "sources' mean"
-                              : "source",
+         arguments->vector         ? "vector"
+         : arguments->sources      ? "sources' mean"
+         : arguments->source_langs ? "languages' mean"
+                                   : "source",
          transplant->target_layer);
   for (size_t k = 0; k < arguments->ways.count; k++) print_way(arguments, k);
   fputs("\n\n", stdout);

@@ -19,7 +19,9 @@ typedef struct TransplantArguments {
   Ways ways;                      /* each is a transplant */
   const char *vector;             /* in place of a source prompt; NULL: none */
   const char *sources;            /* the same: prompts whose values' mean is written */
-  const char *plan;               /* in place of site, layers, ways and vector; NULL: none */
+  const char *pairs; /* in place of both prompts: lines of which `line` has them; NULL: none */
+  const char *source_langs; /* with pairs: the mean over these languages is written */
+  const char *plan;         /* in place of site, layers, ways and vector; NULL: none */
   int max_new_tokens;
   double penalty;
   const char *track;
@@ -61,9 +63,12 @@ typedef struct Transplant {
    * without; -1: none. Their numbers are those of the tokens in order */
   WordList words;
   int32_t *word_ids;
-  VectorInput vector;                   /* if there is one; then there is no source */
-  Plan plan;                            /* if there is one; each intervention is a transplant */
-  float *mean;                          /* like a vector, of several sources: [layers][width] */
+  VectorInput vector;                 /* if there is one; then there is no source */
+  Plan plan;                          /* if there is one; each intervention is a transplant */
+  float *mean;                        /* like a vector, of several sources: [layers][width] */
+  Prompt langs[XT_SOURCE_LANGS_MOST]; /* the source prompt in the languages of --source-langs */
+  size_t lang_count;
+  xt_site langs_site;                   /* with lang_count: has `from` and `label` */
   Response source, vanilla;             /* source: what the source prompt alone gives */
   Response transplanted[SITE_LIST_MAX]; /* one for each transplant */
   size_t count;                         /* of these */
