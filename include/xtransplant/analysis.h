@@ -244,8 +244,9 @@ typedef struct xt_text_summary {
                               in none */
 } xt_text_summary;
 
-/* Means over responses' first tokens, of scored instances (xt_generation.effects). NaN: the store
- * does not have it.
+/* Means over responses' first tokens, of scored instances, or of all where none is scored
+ * (xt_generation.effects). NaN: the store does not have it, or there is no gold answer, without
+ * which only the divergences are known.
  *
  * The score of an answer is ln of the probability that the first token is one of the answer's
  * tracked ones, without tokens that another answer has too; answers are the question's options, or
@@ -304,6 +305,17 @@ typedef struct xt_effect_intervals {
                                                    over the responses that both have */
 } xt_effect_intervals;
 
+/* Of an answer to questions without a gold answer (an option by its label, or a word of --track):
+ * its score (above) as a mean over responses, and less that of the untouched run. */
+typedef struct xt_answer_effect {
+  const char *answer;
+  bool option;    /* else a word */
+  size_t count;   /* responses */
+  double logprob; /* NaN: none */
+  size_t changes; /* those whose question has an untouched run's score */
+  double change;  /* NaN: none */
+} xt_answer_effect;
+
 typedef struct xt_site_result {
   const char *site;
   size_t responses;                       /* that are present; at most instances * layers *
@@ -345,6 +357,9 @@ typedef struct xt_site_result {
   xt_effect_intervals effect_intervals; /* of `mean_effects` */
   int best_effects; /* the configuration with the largest `gold`, the first of several; -1: none */
   xt_effect_intervals best_effect_intervals; /* of it */
+  /* [layers * layers][xt_group.answer_count], and over all configurations [answer_count]; NULL:
+   * none, or the group has gold answers */
+  const xt_answer_effect *answers, *mean_answers;
 } xt_site_result;
 
 /* The chance that at least one of n sampled responses is right (xt_pass_at), as a mean over the
@@ -397,6 +412,9 @@ typedef struct xt_group {
   xt_effect_result untouched_effects, source_effects; /* of the two runs that the others are
                                                          compared with */
   xt_effect_intervals untouched_effect_intervals, source_effect_intervals;
+  /* of questions without gold answers, at most XT_TRACKED_MOST of their answers */
+  size_t answer_count;
+  const xt_answer_effect *untouched_answers, *source_answers; /* [answer_count] */
   size_t site_count;
   const xt_site_result *sites;
 } xt_group;
@@ -432,8 +450,9 @@ XT_API void xt_analysis_free(xt_analysis *analysis);
 
 /* The groups in order of task and pivot, those with prompts that ask for reasoning last. Groups
  * without a scored instance are not among them: xt_analysis_get_unscored gives these. Only their
- * names, `instances`, `languages` and `texts` and, for each site, `site`, `responses`, `changed`
- * and `texts` are filled in. NULL if there is no such index. */
+ * names, `instances`, `languages`, `texts`, effects and answers and, for each site, `site`,
+ * `responses`, `changed`, `texts`, effects and answers are filled in. NULL if there is no such
+ * index. */
 XT_API size_t xt_analysis_count(const xt_analysis *analysis);
 XT_API const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
 XT_API size_t xt_analysis_unscored(const xt_analysis *analysis);

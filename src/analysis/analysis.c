@@ -103,7 +103,12 @@ static xt_status load(xt_analysis *a, xt_store *store, xt_error *error) {
 }
 
 static xt_status fill(xt_analysis *a, xt_error *error) {
-  for (size_t i = 0; i < a->unscored; i++) TRY(analysis_texts(a, &a->groups[a->count + i], error));
+  for (size_t i = 0; i < a->unscored; i++) {
+    AnalysisGroup *g = &a->groups[a->count + i];
+    TRY(analysis_texts(a, g, error));
+    TRY(analysis_effects(a, g, error));
+    TRY(analysis_answer_effects(a, g, error));
+  }
   for (size_t i = 0; i < a->count; i++) {
     AnalysisGroup *g = &a->groups[i];
     TRY(analysis_scores(a, g, error));

@@ -81,12 +81,17 @@ static void leave_out_shared(const AnalysisInstance *k, Answers *m) {
     if (shared[i] || again[i]) m->of[i] = -1;
 }
 
-xt_status effects_answers(const AnalysisInstance *k, Arena *arena, Answers *m, xt_error *error) {
-  *m = (Answers){.gold = -1};
+bool effects_has_options(const AnalysisInstance *k) {
+  bool any = false;
+  for (size_t i = 0; i < k->tracked_count; i++) any = any || is_option(&k->tracked[i]);
+  return any;
+}
+
+xt_status effects_answers(const AnalysisInstance *k, bool options, Arena *arena, Answers *m,
+                          xt_error *error) {
+  *m = (Answers){.gold = -1, .options = options};
   TRY(ARENA_ALLOC(arena, &m->names, k->tracked_count, error));
   TRY(ARENA_ALLOC(arena, &m->of, k->tracked_count, error));
-  for (size_t i = 0; i < k->tracked_count; i++)
-    m->options = m->options || is_option(&k->tracked[i]);
   for (size_t i = 0; i < k->tracked_count; i++) {
     const xt_tracked *t = &k->tracked[i];
     const bool gold = strcmp(t->kind, "gold") == 0;
@@ -155,7 +160,7 @@ static double difference_of(const AnalysisInstance *k, const Answers *m, const f
 }
 
 static xt_status know(const AnalysisInstance *k, Arena *arena, Known *out, xt_error *error) {
-  TRY(effects_answers(k, arena, &out->answers, error));
+  TRY(effects_answers(k, effects_has_options(k), arena, &out->answers, error));
   out->untouched = difference_of(k, &out->answers, k->vanilla_effects);
   out->source = difference_of(k, &out->answers, k->source_effects);
   return XT_STATUS_OK;
@@ -341,15 +346,22 @@ xt_status effects_batch(const AnalysisGroup *g, Arena *arena, Batch *out, xt_err
   return XT_STATUS_OK;
 }
 
+/* Whether an instance is among those that means are over. */
+static bool is_counted(const AnalysisGroup *g, size_t i) {
+  return g->instances[i].scored || g->group.scored == 0;
+}
+
 void effects_of_cell(Batch *b, const AnalysisSite *s, size_t cell) {
   for (size_t i = 0; i < b->group->group.instances; i++)
-    b->numbers[i] = b->group->instances[i].scored ? effects_of(b->group, s, i, cell) : NULL;
+    b->numbers[i] = is_counted(b->group, i) ? effects_of(b->group, s, i, cell) : NULL;
 }
 
 void effects_of_run(Batch *b, bool source) {
   for (size_t i = 0; i < b->group->group.instances; i++) {
     const AnalysisInstance *k = &b->group->instances[i];
-    b->numbers[i] = !k->scored ? NULL : source ? k->source_effects : k->vanilla_effects;
+    b->numbers[i] = !is_counted(b->group, i) ? NULL
+                    : source                 ? k->source_effects
+                                             : k->vanilla_effects;
   }
 }
 
@@ -372,6 +384,7 @@ static xt_status site_effects(xt_analysis *a, Batch *b, const AnalysisSite *s, x
   xt_effect_result *cells;
   Sums total = {0};
   out->mean_effects = result_of(&total);
+  out->best_effects = -1;
   if (!s->effects) return XT_STATUS_OK;
   TRY(ARENA_ALLOC(&a->arena, &cells, (size_t)a->cells, error));
   for (size_t c = 0; c < (size_t)a->cells; c++) {

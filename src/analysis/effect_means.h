@@ -14,9 +14,10 @@ typedef struct Answers {
   const char **names; /* [count] */
   int *of;            /* of each tracked token: the answer; below 0: none */
 } Answers;
-/* Arrays are in the arena. */
-xt_status effects_answers(const AnalysisInstance *instance, Arena *arena, Answers *out,
-                          xt_error *error);
+bool effects_has_options(const AnalysisInstance *instance);
+/* Its options, or what is no option. Arrays are in the arena. */
+xt_status effects_answers(const AnalysisInstance *instance, bool options, Arena *arena,
+                          Answers *out, xt_error *error);
 
 /* The log-probability that the first token is one of an answer's, [count]; -INFINITY: none is
  * tracked. `numbers`: xt_generation.effects. */
@@ -70,5 +71,7 @@ void effects_values(const Batch *batch, double *out); /* [EFFECT_VALUES][instanc
 xt_status analysis_effects(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 /* Their intervals, of a group with questions that are scored; after analysis_effects. */
 xt_status analysis_effect_intervals(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+/* The same of answers one by one, of a group without gold answers. */
+xt_status analysis_answer_effects(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 
 #endif

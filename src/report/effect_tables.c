@@ -44,6 +44,15 @@ typedef struct Line {
   int configurations; /* 0: it is no site */
 } Line;
 
+/* Questions without gold answers have means of what needs none, without intervals. */
+static Cell mean_cell(const Line *k, const Shown *what) {
+  if (k->group->scored) return cell_interval(what->kind, k->intervals->means[what->measure]);
+  const double value = what->measure == XT_MEASURE_KL_UNTOUCHED ? k->of->kl_untouched
+                       : what->measure == XT_MEASURE_KL_SOURCE  ? k->of->kl_source
+                                                                : (double)NAN;
+  return cell_interval(what->kind, (xt_interval){value, NAN, NAN});
+}
+
 static void mean_row(Table *t, const char *label, const Line *k) {
   TableRow *row = table_row(t, label);
   if (!row || k->of->count == 0) return;
@@ -52,7 +61,7 @@ static void mean_row(Table *t, const char *label, const Line *k) {
   if (k->configurations) row->cells[0] = cell_value(CELL_COUNT, k->configurations);
   for (size_t c = 0; c < SHOWN; c++)
     if (!shown[c].compares || (shown[c].measure == XT_MEASURE_NORMALISED ? span : told))
-      row->cells[1 + c] = cell_interval(shown[c].kind, k->intervals->means[shown[c].measure]);
+      row->cells[1 + c] = mean_cell(k, &shown[c]);
 }
 
 /* Differences are blank where they compare answers that either side hardly ever begins. */
@@ -81,30 +90,32 @@ static int configurations_of(const xt_group *g, const xt_site_result *site) {
 
 typedef void Row(Table *t, const char *label, const Line *line);
 
-static void site_rows(xt_report *r, Table *t, const xt_group *g, const xt_site_result *site,
-                      Row *row) {
+static void site_rows(const xt_report *r, Table *t, const xt_group *g, const xt_site_result *site,
+                      const char *name, Row *row) {
   if (!site->effects) return;
   const int best = site->best_effects;
   const xt_site_result *of = site->transplant ? report_find_site(g, site->transplant) : NULL;
   const bool control = of && of->effects;
-  row(t, table_format(t, "%s, %s", report_group_title(r, g), site->site),
+  row(t, table_format(t, "%s, %s", name, site->site),
       &(Line){g, &site->mean_effects, control ? &of->mean_effects : NULL, &site->effect_intervals,
               configurations_of(g, site)});
   if (best >= 0)
     row(t,
-        table_format(t, "%s, %s, layer %d into %d", report_group_title(r, g), site->site,
+        table_format(t, "%s, %s, layer %d into %d", name, site->site,
                      best / g->layers + r->first_layer, best % g->layers + r->first_layer),
         &(Line){g, &site->effects[best], control ? &of->effects[best] : NULL,
                 &site->best_effect_intervals, 1});
 }
 
 static void group_rows(xt_report *r, Table *t, const xt_group *g, bool untouched, Row *row) {
+  const char *title = report_group_title(r, g),
+             *name = g->scored ? title : table_format(t, "%s (no gold answers)", title);
   if (untouched)
-    row(t, table_format(t, "%s, untouched", report_group_title(r, g)),
+    row(t, table_format(t, "%s, untouched", name),
         &(Line){g, &g->untouched_effects, NULL, &g->untouched_effect_intervals, 0});
-  row(t, table_format(t, "%s, source prompt", report_group_title(r, g)),
+  row(t, table_format(t, "%s, source prompt", name),
       &(Line){g, &g->source_effects, NULL, &g->source_effect_intervals, 0});
-  for (size_t s = 0; s < g->site_count; s++) site_rows(r, t, g, &g->sites[s], row);
+  for (size_t s = 0; s < g->site_count; s++) site_rows(r, t, g, &g->sites[s], name, row);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -156,11 +167,16 @@ static xt_status add_differences(xt_report *r, Table **out, xt_error *error) {
 xt_status report_effect_tables(xt_report *r, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   Table *means = NULL, *differences = NULL;
-  for (size_t i = 0; i < a->count; i++) {
+  for (size_t i = 0; i < a->count + a->unscored; i++) {
     const xt_group *g = &a->groups[i].group;
     if (!has_effects(g)) continue;
     if (!means) TRY(add_means(r, &means, error));
     group_rows(r, means, g, true, mean_row);
+    if (i == a->count)
+      means->note =
+          table_format(means, "%s %s", means->note,
+                       "Rows without gold answers are over all questions: of these columns "
+                       "only the divergences need no gold answer, and the others are empty.");
   }
   for (size_t i = 0; i < a->count && means; i++) {
     const xt_group *g = &a->groups[i].group;
@@ -168,7 +184,7 @@ xt_status report_effect_tables(xt_report *r, xt_error *error) {
     if (!differences) TRY(add_differences(r, &differences, error));
     group_rows(r, differences, g, false, difference_row);
   }
-  if (!means) return XT_STATUS_OK;
-  TRY(table_check(means, error));
-  return table_check(differences, error);
+  if (means) TRY(table_check(means, error));
+  if (differences) TRY(table_check(differences, error));
+  return report_answer_table(r, error);
 }

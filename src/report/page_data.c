@@ -210,11 +210,6 @@ static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner
   return XT_STATUS_OK;
 }
 
-/* 0: no numbers of first tokens; 1: with them; 2: with logit differences. */
-static int effects_meta(const xt_site_result *site) {
-  return !site->effects ? 0 : isfinite(site->mean_effects.logit_difference) ? 2 : 1;
-}
-
 static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *site) {
   static const char *const names[] = {"p", "holm", "bh", "low", "high"};
   text_buffer_add_text(out, "{\"site\":");
@@ -224,7 +219,7 @@ static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *
   if (site->transplant)
     text_buffer_format(out, ",\"transplant\":%zu",
                        (size_t)(report_find_site(g, site->transplant) - g->sites));
-  text_buffer_format(out, ",\"effects\":%d", effects_meta(site));
+  text_buffer_format(out, ",\"effects\":%d", report_page_effects_kind(site));
   for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
     text_buffer_format(out, ",\"%s\":[", names[f]);
     for (int c = 0; c < g->layers * g->layers; c++) {

@@ -11,6 +11,13 @@
 #include "report/page_parts.h"
 #include "report/report_parts.h"
 
+int report_page_effects_kind(const xt_site_result *site) {
+  return !site->effects                                  ? 0
+         : isfinite(site->mean_effects.logit_difference) ? 2
+         : isfinite(site->mean_effects.gold)             ? 1
+                                                         : -1;
+}
+
 enum { KINDS = 4, DIFFERENCE = 0, GOLD, KL_UNTOUCHED, KL_SOURCE };
 
 typedef struct Numbers {
@@ -79,7 +86,8 @@ xt_status report_page_effects(const xt_analysis *a, size_t index, const PagePack
   if (!any) return XT_STATUS_OK;
   xt_status status = MEM_ALLOC(&answers, n, error);
   for (size_t i = 0; i < n && !status; i++)
-    status = effects_answers(&g->instances[i], &arena, &answers[i], error);
+    status = effects_answers(&g->instances[i], effects_has_options(&g->instances[i]), &arena,
+                             &answers[i], error);
   for (int k = 0; k < KINDS && !status; k++)
     status = MEM_ALLOC(&p.of[k], n * (size_t)a->cells, error);
   p.answers = answers;

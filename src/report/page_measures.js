@@ -63,7 +63,7 @@ const measures = (() => {
       needs: ['d-'], kind: 'floats', each: (r, d) => d[r.at] },
     { id: 'normalised', title: 'Logit difference, 0: untouched, 1: source prompt', unit: '', diverging: true, show: signed, has: (meta, site) => site && site.effects > 1,
       needs: ['d-', 'x.', 'y.'], kind: 'floats', each: (r, d, x, y) => d[r.at] - x[r.instance] + 0 * y[r.instance], over: (r, d, x, y) => y[r.instance] - x[r.instance] },
-    { id: 'gold', title: 'Probability of the gold answer', unit: '%', show: percent, has: (meta, site) => site && site.effects, needs: ['g-'], kind: 'floats', each: (r, g) => g[r.at] },
+    { id: 'gold', title: 'Probability of the gold answer', unit: '%', show: percent, has: (meta, site) => site && site.effects > 0, needs: ['g-'], kind: 'floats', each: (r, g) => g[r.at] },
     { id: 'kl-untouched', title: 'KL divergence from the untouched run', unit: 'nats', show: number, has: (meta, site) => site && site.effects, needs: ['k-'], kind: 'floats', each: (r, k) => k[r.at] },
     { id: 'kl-source', title: 'KL divergence from the source prompt', unit: 'nats', show: number, has: (meta, site) => site && site.effects, needs: ['l-'], kind: 'floats', each: (r, l) => l[r.at] },
     { id: 'changed', title: 'Share of responses that changed', unit: '%', show: percent, each: r => r.text === r.plain ? 0 : 1 },

@@ -32,4 +32,8 @@ typedef struct Compared {
 
 void report_page_compared(xt_report *r, Compared *out);
 
+/* 0: no numbers of first tokens; -1: with divergences; 1: and the probability of the gold answer;
+ * 2: and logit differences. */
+int report_page_effects_kind(const xt_site_result *site);
+
 #endif

@@ -326,6 +326,83 @@ static json_t *group_json(const xt_group *g) {
   return object;
 }
 
+/* ---- questions without gold answers ---------------------------------------------------------- */
+
+static json_t *answer_effects(const xt_group *g, const xt_answer_effect *means,
+                              const xt_answer_effect *cells) {
+  json_t *array = json_array();
+  for (size_t k = 0; k < g->answer_count && means; k++) {
+    json_t *object = json_object(), *changes = cells ? json_array() : NULL;
+    put(&object, "answer", json_string(means[k].answer));
+    put(&object, "kind", json_string(means[k].option ? "option" : "word"));
+    put(&object, "count", json_integer((json_int_t)means[k].count));
+    put(&object, "logprob", real(means[k].logprob));
+    put(&object, "change", real(means[k].change));
+    for (int c = 0; c < g->layers * g->layers && cells; c++)
+      append(&changes, real(cells[(size_t)c * g->answer_count + k].change));
+    if (cells) put(&object, "changes", changes);
+    append(&array, object);
+  }
+  return array;
+}
+
+static json_t *unscored_site(const xt_group *g, const xt_site_result *site) {
+  json_t *object = json_object(), *cells = json_array();
+  put(&object, "site", json_string(site->site));
+  put(&object, "responses", json_integer((json_int_t)site->responses));
+  put(&object, "changed", estimate(&site->changed));
+  put(&object, "mean_effects", site->effects ? effects(&site->mean_effects) : json_null());
+  for (int c = 0; c < g->layers * g->layers && site->effects; c++)
+    append(&cells, effects(&site->effects[c]));
+  put(&object, "effects", cells);
+  put(&object, "answers", answer_effects(g, site->mean_answers, site->answers));
+  return object;
+}
+
+static json_t *unscored_group(const xt_group *g) {
+  json_t *object = json_object(), *sites = json_array();
+  for (size_t s = 0; s < g->site_count; s++) append(&sites, unscored_site(g, &g->sites[s]));
+  put(&object, "task", json_string(g->task));
+  put(&object, "title", json_string(g->title));
+  put(&object, "pivot", json_string(g->pivot));
+  put(&object, "cot", json_boolean(g->cot));
+  put(&object, "layers", json_integer(g->layers));
+  put(&object, "instances", json_integer((json_int_t)g->instances));
+  put(&object, "needs_gold",
+      json_pack("[s, s, s, s, s]", "logit_difference", "normalised", "gold", "choice",
+                "calibrated"));
+  put(&object, "untouched_effects", effects(&g->untouched_effects));
+  put(&object, "source_effects", effects(&g->source_effects));
+  put(&object, "untouched_answers", answer_effects(g, g->untouched_answers, NULL));
+  put(&object, "source_answers", answer_effects(g, g->source_answers, NULL));
+  put(&object, "sites", sites);
+  return object;
+}
+
+static bool has_effects(const xt_group *g) {
+  bool any = false;
+  for (size_t s = 0; s < g->site_count; s++) any = any || g->sites[s].effects;
+  return any;
+}
+
+/* Adds the groups without gold answers of which there are numbers of first tokens, if there are any. */
+static void put_unscored(json_t **object, const xt_analysis *a) {
+  json_t *array = json_array();
+  size_t count = 0;
+  for (size_t i = a->count; i < a->count + a->unscored; i++) {
+    const xt_group *g = &a->groups[i].group;
+    if (!has_effects(g)) continue;
+    append(&array, unscored_group(g));
+    count++;
+  }
+  if (count)
+    put(object, "unscored", array);
+  else
+    json_decref(array);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
 static json_t *store_json(const ReportStore *store) {
   json_t *object = json_object(), *groups = json_array();
   for (size_t g = 0; g < store->analysis->count; g++)
@@ -334,6 +411,7 @@ static json_t *store_json(const ReportStore *store) {
   put(&object, "coverage", coverage_to_json(store->analysis->coverage));
   put(&object, "runs", json_incref(store->runs));
   put(&object, "groups", groups);
+  put_unscored(&object, store->analysis);
   return object;
 }
 

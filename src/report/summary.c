@@ -336,6 +336,19 @@ static void unscored_words(xt_report *r, const xt_group *g, int width, TextBuffe
     if (g->sites[s].changed.count)
       sentence(out, width, "%s: %.1f%% of %zu responses differ from the untouched model's.",
                g->sites[s].site, percent(g->sites[s].changed.value), g->sites[s].responses);
+  bool any = false;
+  for (size_t s = 0; s < g->site_count; s++) {
+    if (!g->sites[s].effects) continue;
+    any = true;
+    sentence(out, width,
+             "%s: the first token's distribution is %.2f nats from the untouched run's (KL) and "
+             "%.2f from the source prompt's.",
+             g->sites[s].site, g->sites[s].mean_effects.kl_untouched,
+             g->sites[s].mean_effects.kl_source);
+  }
+  if (any)
+    sentence(out, width,
+             "Logit differences, probabilities of gold answers and accuracies need gold answers.");
 }
 
 void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer *out) {

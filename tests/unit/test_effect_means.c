@@ -168,6 +168,86 @@ static void test_rarely_begun(void **state) {
   }
 }
 
+/* An untouched run, the source prompt's and two transplants of a question without a gold answer. */
+static void add_without_gold(Made *m, int i, const float runs[4][7]) {
+  static const xt_tracked tracked[] = {{10, "label", "A", "A"},
+                                       {20, "label", "A", " A"},
+                                       {11, "label", "B", "B"},
+                                       {20, "label", "B", " B"},
+                                       {12, "word", "A", "Aye"}};
+  xt_error error;
+  const int64_t number = add_question(m, i, "sw", NULL);
+  ASSERT_OK(xt_store_track(m->store, number, tracked, 5, &error));
+  for (int r = 0; r < 4; r++) {
+    float numbers[7];
+    memcpy(numbers, runs[r], sizeof numbers);
+    xt_generation g = generation(numbers);
+    g.effect_count = r == 1 ? 0 : 7;
+    if (r == 1) {
+      ASSERT_OK(xt_store_add_source(m->store, number, &g, &error));
+      ASSERT_OK(xt_store_add_source_effects(m->store, number, numbers, 7, &error));
+    } else {
+      ASSERT_OK(xt_store_add_response(m->store, number, r ? &m->site : NULL, r ? r : -1, r ? 0 : -1,
+                                      &g, &error));
+    }
+  }
+}
+
+static void same_answer(const xt_answer_effect *got, const char *answer, bool option, size_t count,
+                        double logprob, double change) {
+  assert_string_equal(got->answer, answer);
+  assert_int_equal(got->option, option);
+  assert_int_equal(got->count, count);
+  assert_int_equal(got->changes, count);
+  assert_true(fabs(got->logprob - logprob) < 1e-12 && fabs(got->change - change) < 1e-12);
+}
+
+/* Without gold answers there are the divergences, and each answer by itself: token 20 is of two
+ * options and left out, and the word A is not the option A. What needs a gold answer is NaN. */
+static void test_without_gold(void **state) {
+  (void)state;
+  static const float runs[2][4][7] = {{{0, 2, -1, -0.5f, -3, -0.5f, -6},
+                                       {4, 0, -2, -0.5f, -4, -0.5f, -7},
+                                       {0.5f, 1, -1.5f, -0.5f, -1, -0.5f, -5},
+                                       {1, 1.5f, -1, -0.5f, -2, -0.5f, -6.5f}},
+                                      {{0, 3, -2, -0.5f, -5, -0.5f, -8},
+                                       {5, 0, -3, -0.5f, -5, -0.5f, -8},
+                                       {1.5f, 2, -1, -0.5f, -5, -0.5f, -8},
+                                       {2, 2.5f, -4, -0.5f, -1, -0.5f, -8}}};
+  Made m;
+  xt_error error;
+  xt_analysis *a;
+  made_open(&m, "bare.db", "globalopinionqa");
+  for (int i = 0; i < 2; i++) add_without_gold(&m, i, runs[i]);
+  ASSERT_OK(xt_store_commit(m.store, 0, &error));
+  ASSERT_OK(xt_analysis_create(m.store, NULL, &a, &error));
+  assert_int_equal(xt_analysis_count(a), 0);
+  assert_int_equal(xt_analysis_unscored(a), 1);
+  const xt_group *g = xt_analysis_get_unscored(a, 0);
+  const xt_site_result *site = &g->sites[0];
+  const xt_effect_result *mean = &site->mean_effects;
+  assert_true(fabs(g->untouched_effects.kl_source - 2.5) < 1e-12);
+  assert_true(fabs(g->source_effects.kl_untouched - 4.5) < 1e-12);
+  assert_int_equal(mean->count, 4);
+  assert_true(fabs(mean->kl_untouched - 1.25) < 1e-12 && fabs(mean->kl_source - 1.75) < 1e-12);
+  assert_true(fabs(site->effects[2 * g->layers].kl_source - 1.5) < 1e-12);
+  assert_true(isnan(mean->logit_difference) && isnan(mean->normalised) && isnan(mean->gold) &&
+              isnan(mean->choice) && isnan(mean->calibrated));
+  assert_int_equal(g->answer_count, 3);
+  same_answer(&g->untouched_answers[0], "A", true, 2, -1.5, 0);
+  same_answer(&g->source_answers[1], "B", true, 2, -4.5, -0.5);
+  const xt_answer_effect *cell = site->answers + (size_t)(2 * g->layers) * g->answer_count;
+  same_answer(&cell[0], "A", true, 2, -1.25, 0.25);
+  same_answer(&cell[1], "B", true, 2, -3, 1);
+  same_answer(&cell[2], "A", false, 2, -6.5, 0.5);
+  same_answer(&site->mean_answers[0], "A", true, 4, -1.875, -0.375);
+  same_answer(&site->mean_answers[1], "B", true, 4, -2.25, 1.75);
+  assert_int_equal(site->answers[0].count, 0);
+  assert_true(isnan(site->answers[0].logprob) && isnan(site->answers[0].change));
+  xt_analysis_free(a);
+  made_close(&m);
+}
+
 /* Tokens that two options share say nothing; a question without options has its gold answers and
  * the words. */
 static void test_answers(void **state) {
@@ -183,7 +263,7 @@ static void test_answers(void **state) {
   Answers m;
   xt_error error;
   double scores[8];
-  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  ASSERT_OK(effects_answers(&k, effects_has_options(&k), &arena, &m, &error));
   assert_int_equal(m.count, 2);
   assert_int_equal(m.gold, 1);
   effects_scores(&k, &m, numbers, scores);
@@ -195,26 +275,26 @@ static void test_answers(void **state) {
                          .tracked_count = 3,
                          .gold = "086\x1e"
                                  "eighty"};
-  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  ASSERT_OK(effects_answers(&k, effects_has_options(&k), &arena, &m, &error));
   assert_int_equal(m.count, 2);
   assert_true(!m.options);
   effects_scores(&k, &m, numbers, scores);
   near(effects_gold(&m, scores), exp(-1) + exp(-2));
   near(effects_difference(&m, scores), log(exp(-1) + exp(-2)) + 3);
   k.tracked_count = 2;
-  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  ASSERT_OK(effects_answers(&k, effects_has_options(&k), &arena, &m, &error));
   effects_scores(&k, &m, numbers, scores);
   assert_true(isnan(effects_difference(&m, scores)));
   near(effects_tracked(&m, scores), exp(-1) + exp(-2));
   k.tracked_count = 0;
-  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  ASSERT_OK(effects_answers(&k, effects_has_options(&k), &arena, &m, &error));
   assert_true(isnan(effects_tracked(&m, scores)));
   arena_free(&arena);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_means),
-                                     cmocka_unit_test(test_rarely_begun),
-                                     cmocka_unit_test(test_answers)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_means), cmocka_unit_test(test_rarely_begun),
+      cmocka_unit_test(test_without_gold), cmocka_unit_test(test_answers)};
   return cmocka_run_group_tests_name("means of effects", tests, NULL, NULL);
 }
