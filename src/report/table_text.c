@@ -97,26 +97,50 @@ static xt_status grid_fill(Grid *g, const Table *t) {
       *cell = t->rows[r].section ? "" : shown_cell(g, &t->rows[r].cells[c], &status);
       if (width_of(*cell) > g->widths[c]) g->widths[c] = width_of(*cell);
     }
-    const int group = width_of(g->groups[c]);
-    const bool alone = table_group_span(t, c) == 1 &&
-                       (c == 0 || strcmp(t->columns[c - 1].group, t->columns[c].group) != 0);
-    if (alone && group > g->widths[c]) g->widths[c] = group;
   }
   return status;
+}
+
+/* The columns from `c` on that are of its group and before `end`. *lacks: how much narrower they are
+ * than the group's name. */
+static size_t group_columns(const Grid *g, size_t c, size_t end, int *lacks) {
+  size_t span = table_group_span(g->table, c);
+  int room = -2;
+  if (c + span > end) span = end - c;
+  for (size_t k = c; k < c + span; k++) room += g->widths[k] + 2;
+  *lacks = width_of(g->groups[c]) - room;
+  return span;
+}
+
+/* The width of the lines of these columns, with room for the names of groups. */
+static int lines_width(const Grid *g, size_t first, size_t end) {
+  int width = g->label, lacks;
+  for (size_t c = first; c < end; c++) width += 2 + g->widths[c];
+  for (size_t c = first; c < end && table_has_groups(g->table);) {
+    c += group_columns(g, c, end, &lacks);
+    if (lacks > 0) width += lacks;
+  }
+  return width;
+}
+
+/* Makes the last column of each group as much wider as the group's name needs. */
+static void widen(const Grid *g, size_t first, size_t end) {
+  int lacks;
+  for (size_t c = first; c < end && table_has_groups(g->table);) {
+    c += group_columns(g, c, end, &lacks);
+    if (lacks > 0) g->widths[c - 1] += lacks;
+  }
 }
 
 static void group_line(const Grid *g, size_t first, size_t end, TextBuffer *out) {
   pad(out, g->label);
   for (size_t c = first; c < end;) {
-    int room = -2;
-    size_t span = table_group_span(g->table, c);
-    if (c + span > end) span = end - c;
-    for (size_t k = c; k < c + span; k++) room += g->widths[k] + 2;
+    int lacks;
+    const char *name = g->groups[c];
+    c += group_columns(g, c, end, &lacks);
     pad(out, 2);
-    text_buffer_add_text(out, g->groups[c]);
-    const int left = room - width_of(g->groups[c]);
-    c += span;
-    if (c < end) pad(out, left);
+    text_buffer_add_text(out, name);
+    if (c < end) pad(out, -lacks);
   }
   text_buffer_add_text(out, "\n");
 }
@@ -149,10 +173,9 @@ void table_to_text(const Table *t, int width, TextBuffer *out) {
   if (t->note[0]) text_to_lines(t->note, width, out);
   if (grid_fill(&g, t) != XT_STATUS_OK) out->failed = true;
   for (size_t first = 0; first < t->column_count && !out->failed;) {
-    size_t end = first;
-    int used = g.label;
-    while (end < t->column_count && (end == first || used + 2 + g.widths[end] <= width))
-      used += 2 + g.widths[end++];
+    size_t end = first + 1;
+    while (end < t->column_count && lines_width(&g, first, end + 1) <= width) end++;
+    widen(&g, first, end);
     if (first) text_buffer_add_text(out, "\n");
     table_lines(&g, first, end, out);
     first = end;
