@@ -152,14 +152,23 @@ for fault in cuMemAlloc_v2:2 cuMemsetD8Async:700 cuMemcpyHtoDAsync_v2:719:lost c
     tried=$((tried + 1))
     case $call:$code in cuCtxSetCurrent:0) continue ;; esac # those of releases: nothing is lost by them
     if [ $code -ne 1 ] && [ $code -ne 3 ]; then bad="$bad $call:$at: exit code $code;"; fi
-    [ "$(wc -l <err)" -eq 1 ] && grep -q 'cuda:0 (.*) \(failed\|ran out of memory\) (.*CUDA_ERROR_' err || bad="$bad $call:$at: $(cat err);"
+    case $fault in
+      *:2) line='ran out of memory (.*, CUDA_ERROR_[A-Z_]*)' ;;
+      *:701) line='failed (.*, CUDA_ERROR_[A-Z_]*): its driver is out of resources, such as memory or registers' ;;
+      *:500) line='failed (.*, CUDA_ERROR_[A-Z_]*): the driver refuses what it was asked for, an error of this program' ;;
+      *) line='failed (.*, CUDA_ERROR_[A-Z_]*): the device or its driver may have been lost' ;;
+    esac
+    [ "$(wc -l <err)" -eq 1 ] && grep -q "cuda:0 (.*) $line\$" err || bad="$bad $call:$at: $(cat err);"
     case $call in cuCtxSetCurrent) ;; *) [ -z "$(left_over)" ] || bad="$bad $call:$at leaves $(left_over);" ;; esac
   done
 done
 [ -z "$bad" ] && pass "$tried faults" || fail "$tried faults" "$bad"
 shimmed XT_CUDA_FAULT=cuInit:1:100 -- $generate --device cuda
+expect "a driver without a card" 3
+same "a driver without a card: what is said" "$(grep -c 'no device "cuda": CUDA has no device' err)" 1
+shimmed XT_CUDA_FAULT=cuInit:1:999 -- $generate --device cuda
 expect "a driver that does not start" 3
-same "a driver that does not start: what is said" "$(grep -c "no device \"cuda\": CUDA's driver does not start (error 100)" err)" 1
+same "a driver that does not start: what is said" "$(grep -c "no device \"cuda\": CUDA's driver does not start (error 999)" err)" 1
 rm -r cache
 shimmed XT_CUDA_FAULT=nvrtcCompileProgram:1:6 -- $generate --device cuda
 expect "kernels that do not compile" 3

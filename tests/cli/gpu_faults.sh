@@ -39,6 +39,18 @@ same "all that was made is released" "$(left_over)" ""
 cp counts clean
 same "kernels are built with" "$(count_of flags)" "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
 
+# told CODE DOING: the whole line, of which DOING is a part
+told() {
+  case $1 in
+    -4 | -6 | -61) line="ran out of memory ($2, OpenCL error $1)" ;;
+    -5) line="failed ($2, OpenCL error $1): its driver is out of resources, such as memory or registers" ;;
+    -14) line="failed ($2, OpenCL error $1): a command before this one failed" ;;
+    -3? | -9999) line="failed ($2, OpenCL error $1): the device or its driver may have been lost" ;;
+  esac
+  case $1 in -30 | -38 | -4? | -5? | -63) line="failed ($2, OpenCL error $1): the driver refuses what it was asked for, an error of this program" ;; esac
+  [ "$(wc -l <err)" -eq 1 ] && grep -q "opencl:0 (.*) $line\$" err
+}
+
 bad= tried=0 kept=0
 # try CALL N CODE: the sweep with that fault, then again without it, on the other device than last time
 try() {
@@ -53,7 +65,8 @@ try() {
   esac
   case $code in 1 | 3) ;; *) want='1 or 3' ;; esac
   [ "$code" = "$want" ] || bad="$bad $1:$2:$3: exit code $code, expected $want;"
-  [ "$(wc -l <err)" -eq 1 ] && grep -q 'opencl:0 (.*) \(failed\|ran out of memory\) (.*OpenCL error -' err || bad="$bad $1:$2:$3: $(cat err);"
+  case $1:$3 in clCreateBuffer:-61) means=-4 ;; *) means=${3%:lost} ;; esac
+  told $means '.*' || bad="$bad $1:$2:$3: $(cat err);"
   [ -z "$(left_over)" ] || bad="$bad $1:$2:$3 leaves $(left_over);"
   [ -z "$brief" ] || return
   [ ! -e s.db ] || [ "$("$X" export s.db 2>/dev/null | wc -l)" -eq 0 ] || kept=$((kept + 1))
@@ -78,6 +91,13 @@ for call in clCreateContext clCreateCommandQueue; do try $call 1 -6; done
 [ -z "$bad" ] && pass "$tried faults" || fail "$tried faults" "$bad"
 [ -z "$brief" ] || finish
 [ $kept -ge 5 ] && pass "responses that were done are kept" || fail "responses that were done are kept" "after $kept faults"
+
+for code in -4 -5 -6 -14 -30 -34 -36 -38 -45 -48 -52 -54 -55 -63 -9999; do
+  wanted=$code
+  shimmed XT_CL_FAULT="clEnqueueNDRangeKernel:1:$wanted" -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+  told "$wanted" '[a-z0-9_]*' || bad="$bad $wanted: $(cat err);"
+done
+[ -z "$bad" ] && pass "what each code means" || fail "what each code means" "$bad"
 
 # Kernels that were kept and are no longer taken are built anew; a compiler that fails is told.
 # A driver of the processor's keeps its own: another kind of device is pretended, whose compiled kernels are their source.

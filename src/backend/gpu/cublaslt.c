@@ -63,12 +63,15 @@ static void open_library(void) {
   CUBLASLT_CALLS(LT_FIND)
 }
 
+static const GpuCode codes[] = {{LT_ALLOC_FAILED, GPU_NO_MEMORY},
+                                {LT_INVALID_VALUE, GPU_MISUSED},
+                                {LT_NOT_SUPPORTED, GPU_MISUSED},
+                                {0, GPU_LOST}};
+
 static xt_status failed(const Cublaslt *lt, LtStatus code, const char *doing, xt_error *error) {
-  const bool memory = code == LT_ALLOC_FAILED;
-  return err_set(error, memory ? XT_STATUS_MEMORY : XT_STATUS_IO, NULL, NULL, -1,
-                 "%s (%s) %s (%s, cuBLAS status %d)%s", lt->info->id, lt->info->name,
-                 memory ? "ran out of memory" : "failed", doing, code,
-                 memory ? "" : ": the device or its driver may have been lost");
+  char name[32];
+  snprintf(name, sizeof name, "cuBLAS status %d", code);
+  return gpu_failed(lt->info, codes, code, name, doing, error);
 }
 
 const char *cublaslt_missing(void) {

@@ -30,7 +30,9 @@ typedef struct LtHeuristic {
 } LtHeuristic;
 
 enum {
-  LT_ALLOC_FAILED = 3,
+  LT_ALLOC_FAILED = 3, /* cublasStatus_t */
+  LT_INVALID_VALUE = 7,
+  LT_NOT_SUPPORTED = 15,
   LT_F32 = 0, /* cudaDataType */
   LT_F16 = 2,
   LT_BF16 = 14,

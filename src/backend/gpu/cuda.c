@@ -54,21 +54,24 @@ static void open_library(void) {
   CUDA_CALLS(CUDA_FIND)
   if (cuda_missing[0]) return;
   const CudaResult code = cuda.cuInit(0);
-  if (code)
+  if (code == CUDA_NO_DEVICE)
+    snprintf(cuda_missing, sizeof cuda_missing, "CUDA has no device");
+  else if (code)
     snprintf(cuda_missing, sizeof cuda_missing, "CUDA's driver does not start (error %d)", code);
   cuda.there = code == 0;
 }
 
+static const GpuCode codes[] = {
+    {CUDA_OUT_OF_MEMORY, GPU_NO_MEMORY},   {CUDA_LAUNCH_OUT_OF_RESOURCES, GPU_NO_RESOURCES},
+    {CUDA_INVALID_VALUE, GPU_MISUSED},     {CUDA_INVALID_IMAGE, GPU_MISUSED},
+    {CUDA_NO_BINARY_FOR_GPU, GPU_MISUSED}, {CUDA_INVALID_HANDLE, GPU_MISUSED},
+    {CUDA_NOT_FOUND, GPU_MISUSED},         {0, GPU_LOST},
+};
+
 static xt_status failed(const CudaDevice *d, CudaResult code, const char *doing, xt_error *error) {
   const char *name = NULL;
   cuda.cuGetErrorName(code, &name);
-  if (!name) name = "unknown";
-  if (code == CUDA_OUT_OF_MEMORY)
-    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "%s (%s) ran out of memory (%s, %s)",
-                   d->base.info.id, d->base.info.name, doing, name);
-  return err_set(error, XT_STATUS_IO, NULL, NULL, -1,
-                 "%s (%s) failed (%s, %s): the device or its driver may have been lost",
-                 d->base.info.id, d->base.info.name, doing, name);
+  return gpu_failed(&d->base.info, codes, code, name ? name : "unknown", doing, error);
 }
 
 static int attribute(int device, int which) {

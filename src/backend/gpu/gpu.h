@@ -198,6 +198,23 @@ typedef struct GpuDriver {
   xt_status (*tensor_multiply)(GpuDevice *, const GpuTensorProduct *, xt_error *);
 } GpuDriver;
 
+/* What a driver's code says, as far as it is known; a code that is in no table: that the device was
+ * lost. */
+typedef enum GpuFault {
+  GPU_LOST = 0,
+  GPU_NO_MEMORY,
+  GPU_NO_RESOURCES,
+  GPU_FAILED_BEFORE,
+  GPU_MISUSED
+} GpuFault;
+typedef struct GpuCode {
+  int code; /* 0 ends a table */
+  GpuFault fault;
+} GpuCode;
+/* `name`: the code's, for the message, as `doing` is what it was given for. */
+xt_status gpu_failed(const GpuInfo *info, const GpuCode *table, int code, const char *name,
+                     const char *doing, xt_error *error);
+
 struct GpuDevice {
   const GpuDriver *driver; /* the driver's own fields follow in its structure */
   GpuInfo info;

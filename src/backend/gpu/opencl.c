@@ -47,15 +47,31 @@ static bool is_there(void) {
   return cl.library != NULL;
 }
 
+/* Codes of the OpenCL specification. */
+static const GpuCode codes[] = {
+    {CL_OUT_OF_DEVICE_MEMORY, GPU_NO_MEMORY},
+    {CL_OUT_OF_HOST_MEMORY_, GPU_NO_MEMORY},
+    {CL_OUT_OF_RESOURCES_, GPU_NO_RESOURCES},
+    {CL_EXEC_STATUS_ERROR_, GPU_FAILED_BEFORE},
+    {CL_INVALID_VALUE_, GPU_MISUSED},
+    {CL_INVALID_MEM_OBJECT_, GPU_MISUSED},
+    {CL_INVALID_PROGRAM_EXECUTABLE_, GPU_MISUSED},
+    {CL_INVALID_KERNEL_NAME_, GPU_MISUSED},
+    {CL_INVALID_KERNEL_, GPU_MISUSED},
+    {CL_INVALID_ARG_INDEX_, GPU_MISUSED},
+    {CL_INVALID_ARG_VALUE_, GPU_MISUSED},
+    {CL_INVALID_ARG_SIZE_, GPU_MISUSED},
+    {CL_INVALID_KERNEL_ARGS_, GPU_MISUSED},
+    {CL_INVALID_WORK_GROUP_SIZE_, GPU_MISUSED},
+    {CL_INVALID_WORK_ITEM_SIZE_, GPU_MISUSED},
+    {CL_INVALID_GLOBAL_WORK_SIZE_, GPU_MISUSED},
+    {0, GPU_LOST},
+};
+
 static xt_status failed(const OpenClDevice *d, ClInt code, const char *doing, xt_error *error) {
-  if (code == CL_OUT_OF_DEVICE_MEMORY || code == CL_OUT_OF_HOST_MEMORY_)
-    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1,
-                   "%s (%s) ran out of memory (%s, OpenCL error %d)", d->base.info.id,
-                   d->base.info.name, doing, (int)code);
-  return err_set(
-      error, XT_STATUS_IO, NULL, NULL, -1,
-      "%s (%s) failed (%s, OpenCL error %d): the device or its driver may have been lost",
-      d->base.info.id, d->base.info.name, doing, (int)code);
+  char name[32];
+  snprintf(name, sizeof name, "OpenCL error %d", (int)code);
+  return gpu_failed(&d->base.info, codes, code, name, doing, error);
 }
 
 /* ---- devices --------------------------------------------------------------------------------- */
