@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two sessions of one model on a GPU, of which one fails: only a device that is lost takes the other
- * with it. XT_TEST_GPU names a device. */
+ * with it. Memory that is all but full. XT_TEST_GPU names a device. */
 #include "engine/session.h"
 #include "gpu_sides.h"
 #include "models.h"
@@ -13,7 +13,11 @@ static xt_status launch(GpuDevice *d, const GpuLaunch *launch, xt_error *error) 
   if (!launches_give) return real->launch(d, launch, error);
   return err_set(error, launches_give, NULL, NULL, -1, "a launch failed");
 }
+static size_t asked[16], most = SIZE_MAX; /* bytes of buffers: what was asked for, what is there */
+static int asked_count;
 static xt_status buffer(GpuDevice *d, GpuBuffer *buffer, xt_error *error) {
+  if (asked_count < 16) asked[asked_count++] = buffer->bytes;
+  if (buffer->bytes > most) return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "too much");
   if (!buffers_give) return real->buffer(d, buffer, error);
   return err_set(error, buffers_give, NULL, NULL, -1, "no room");
 }
@@ -81,7 +85,57 @@ static void test_sessions(void **state) {
   xt_session_free(one), xt_session_free(two), xt_session_free(three), xt_model_close(model);
 }
 
+static xt_status launch_nothing(GpuDevice *d, const GpuLaunch *launch, xt_error *error) {
+  (void)d, (void)launch, (void)error;
+  return XT_STATUS_OK;
+}
+
+/* Room is asked for in plenty, then as it is needed; the memory that is timed is halved until it
+ * fits. */
+static void test_little_memory(void **state) {
+  NEEDS_GPU();
+  GpuBackend *b = gpu_of(gpu);
+  const bool processor = b->device->info.processor;
+  GpuRoom room = {0};
+  double flops, bytes;
+  xt_error error;
+  real = b->device->driver;
+  failing = *real;
+  failing.buffer = buffer, failing.launch = launch_nothing;
+  b->device->driver = &failing;
+  b->device->info.processor = false;
+  most = 1000;
+  asked_count = 0;
+  assert_true(gpu_room(b, &room, 1000));
+  assert_int_equal(asked[0], 1250);
+  assert_true(room.bytes == 1000 && room.buffer->bytes == 1000);
+  assert_true(gpu_room(b, &room, 1000));
+  assert_int_equal(asked_count, 2);
+  gpu_buffer_free(b->device, room.buffer);
+  most = 40 << 20;
+  asked_count = 0;
+  ASSERT_OK(gpu->ops->peak(gpu, &flops, &bytes, &error));
+  for (int i = 0; i < 5; i++) assert_int_equal(asked[i], (size_t)512 << (20 - i));
+  assert_int_equal(asked_count, 5);
+  most = (16 << 20) - 1;
+  asked_count = 0;
+  assert_int_equal(gpu->ops->peak(gpu, &flops, &bytes, &error), XT_STATUS_MEMORY);
+  assert_int_equal(asked_count, 6);
+  ASSERT_OK(gpu->ops->status(gpu, &error));
+  /* less than is needed: what is there says so */
+  most = 999;
+  room = (GpuRoom){0};
+  assert_false(gpu_room(b, &room, 1000));
+  assert_true(!room.buffer && !room.bytes);
+  assert_int_equal(gpu->ops->status(gpu, &error), XT_STATUS_MEMORY);
+  b->user.failure = (xt_error){0};
+  b->device->info.processor = processor;
+  b->device->driver = real;
+  most = SIZE_MAX;
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_little_memory),
+                                     cmocka_unit_test(test_sessions)};
   return cmocka_run_group_tests_name("gpu sessions", tests, set_up, tear_down);
 }

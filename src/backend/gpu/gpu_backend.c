@@ -46,6 +46,10 @@ static xt_status status_of(Backend *backend, xt_error *error) {
 
 /* ---- what it gives --------------------------------------------------------------------------- */
 
+/* Floats that are read and written for the rate of the memory: 512 MiB, more than caches hold, or as
+ * little as 16 MiB. */
+enum { PEAK_MOST = 1 << 27, PEAK_LEAST = 1 << 22 };
+
 /* Seconds that a launch takes, the best of three after one that makes the kernel ready. */
 static double time_launch(GpuUser *user, const GpuLaunch *launch) {
   double best = 0;
@@ -60,13 +64,22 @@ static double time_launch(GpuUser *user, const GpuLaunch *launch) {
   return best > 0 ? best : 1e-9;
 }
 
+/* So many floats, or half as many, and so on, as there is room for. */
+static xt_status room_for_peak(GpuDevice *device, size_t *floats, GpuBuffer **out,
+                               xt_error *error) {
+  for (;; *floats /= 2) {
+    const xt_status status = gpu_buffer(device, *floats * sizeof(float), out, error);
+    if (status != XT_STATUS_MEMORY || *floats <= PEAK_LEAST) return status;
+  }
+}
+
 static xt_status peak(Backend *backend, double *flops, double *bytes, xt_error *error) {
   GpuBackend *b = gpu_of(backend);
   GpuBuffer *buffer;
   xt_status status = XT_STATUS_OK;
   const bool processor = b->device->info.processor;
-  const size_t floats = processor ? (size_t)1 << 22 : (size_t)1 << 27;
-  TRY(gpu_buffer(b->device, floats * sizeof(float), &buffer, error));
+  size_t floats = processor ? PEAK_LEAST : PEAK_MOST;
+  TRY(room_for_peak(b->device, &floats, &buffer, error));
   const GpuSpin spin = {.rounds = processor ? 2000 : 20000};
   const uint32_t groups = (uint32_t)(processor ? 32 : 64 * b->device->info.units);
   const GpuLaunch work = {.kernel = KERNEL_spin,

@@ -7,11 +7,12 @@ bool gpu_room(GpuBackend *b, GpuRoom *room, size_t bytes) {
   if (bytes <= room->bytes && room->buffer) return true;
   gpu_buffer_free(b->device, room->buffer);
   *room = (GpuRoom){0};
-  const size_t ample = bytes + bytes / 4;
-  if (gpu_buffer(b->device, ample, &room->buffer, &error)) {
-    gpu_fail(&b->user, &error);
-    return false;
-  }
-  room->bytes = ample;
-  return true;
+  room->bytes = bytes + bytes / 4;
+  xt_status status = gpu_buffer(b->device, room->bytes, &room->buffer, &error);
+  if (status == XT_STATUS_MEMORY)
+    status = gpu_buffer(b->device, room->bytes = bytes, &room->buffer, &error);
+  if (!status) return true;
+  *room = (GpuRoom){0};
+  gpu_fail(&b->user, &error);
+  return false;
 }
