@@ -18,14 +18,16 @@
 
 static uint64_t weight_bytes(const xt_model *m, const Tensor *t) {
   const uint64_t each = (uint64_t)m->limits.weight_bytes;
-  return each ? t->bytes / dtype_size(t->dtype) * dtype_block(t->dtype) * each : t->bytes;
+  return each ? t->bytes / dtype_size(t->dtype) * dtype_block(t->dtype) * each
+              : model_stored_bytes(t);
 }
 
 /* Embeddings stay in the file, but a device has a copy of its own, beside a tied unembedding. */
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
   Tensor t;
-  if (m->limits.memory && !model_find_tensor(m, ARCH_EMBED, 0, 0, &t, NULL)) bytes = t.bytes;
+  if (m->limits.memory && !model_find_tensor(m, ARCH_EMBED, 0, 0, &t, NULL))
+    bytes = model_stored_bytes(&t);
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
     if (role == ARCH_EMBED && !m->config.tied_embeddings) continue;
     const int experts = arch_of_expert(&m->config, (ArchRole)role) ? m->config.experts : 1;

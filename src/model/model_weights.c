@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cpu/quantised.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "model/arch.h"
@@ -35,6 +36,11 @@ static void take_expert(Tensor *t, int expert) {
   t->data = (const uint8_t *)t->data + (size_t)expert * t->bytes;
   t->dims--;
   memmove(t->shape, t->shape + 1, (size_t)t->dims * sizeof *t->shape);
+}
+
+uint64_t model_stored_bytes(const Tensor *t) {
+  if (!dtype_is_quantised(t->dtype)) return t->bytes;
+  return t->bytes / dtype_size(t->dtype) * quantised_block_bytes(quantised_format(t->dtype), 1);
 }
 
 /* The tensor of a role, its shape and dtype checked: of quantised matrices of several tensors, the
@@ -435,7 +441,8 @@ xt_status model_load_weights(xt_model *m, xt_error *error) {
   if (!m->config.tied_embeddings) TRY(check_embedding(embed, error));
   const MatrixSource source = matrix_source(&m->config, ARCH_EMBED, embed);
   TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));
-  if (m->limits.memory) m->weight_bytes += embed->bytes; /* else it stays in the file */
+  if (m->limits.memory)
+    m->weight_bytes += model_stored_bytes(embed); /* else it stays in the file */
   /* The largest matrix first: while a matrix is prepared it is in memory twice, as file pages
    * too. */
   if (m->config.tied_embeddings)

@@ -3,6 +3,7 @@
  * architecture that GGUF files hold, as files made of the models of tests/golden/models. */
 #include "gguf_cases.h"
 #include "gguf_support.h"
+#include "backend/gpu/gpu.h"
 #include "model/arch.h"
 
 #define GOLDEN XT_SOURCE_DIR "/tests/golden/"
@@ -243,8 +244,34 @@ static void architectures(void **state) {
   folder_remove(&folder);
 }
 
+/* What is said to be needed before loading is what is there after it: one byte less is refused. */
+static void memory_on_a_gpu(void **state) {
+  (void)state;
+  GpuInfo found[GPU_DEVICES_MAX];
+  char why[256];
+  xt_model *model;
+  xt_model_info info;
+  xt_error error;
+  if (gpu_devices(found, why) == 0) {
+    print_message("# no device: %s\n", why);
+    skip();
+  }
+  xt_model_options options = {.threads = 1, .device = found[0].id};
+  ASSERT_OK(xt_model_open(GOLDEN "gguf/mixed.gguf", &options, &model, &error));
+  xt_model_get_info(model, &info);
+  options.memory_limit = info.weight_bytes + xt_model_session_bytes(model, 1, 1, 1);
+  xt_model_close(model);
+  ASSERT_OK(xt_model_open(GOLDEN "gguf/mixed.gguf", &options, &model, &error));
+  xt_model_close(model);
+  options.memory_limit--;
+  assert_int_equal(xt_model_open(GOLDEN "gguf/mixed.gguf", &options, &model, &error),
+                   XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "to load and run one row"));
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(mixed), cmocka_unit_test(mixed_other_kernels),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(memory_on_a_gpu), cmocka_unit_test(mixed),
+                                     cmocka_unit_test(mixed_other_kernels),
                                      cmocka_unit_test(architectures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
