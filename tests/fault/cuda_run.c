@@ -36,7 +36,7 @@ const char *shim_declaration(const char *source, const char *name, unsigned *ite
     snprintf(text, sizeof text, "#define %s %s\n", few ? "FEW" : "PRODUCT", name);
     source = strstr(source, text);
     name = few ? "FEW" : "PRODUCT";
-    *items = source && strstr(text, "_small_") ? 64 : 256;
+    *items = few || strstr(text, "_large_") ? 256 : 64;
   }
   snprintf(text, sizeof text, "%s(", name);
   for (const char *at = source; at && (at = strstr(at, text)); at++) {

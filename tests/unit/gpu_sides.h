@@ -43,15 +43,20 @@ static inline int tear_down(void **state) {
   (void)state;      \
   if (!gpu) skip()
 
-/* Products take the large tiles, which a processor does not take by itself; skips where there is no
- * room for them. Gives what `small_tiles` was. */
-static inline bool take_large_tiles(void) {
+/* Products of any size take this size of tiles; skips where there is no room for them. */
+static inline void take_tiles(int size) {
   GpuBackend *b = gpu_of(gpu);
-  const bool before = b->small_tiles;
-  if (gpu_info(b->device)->local < 40 << 10 || gpu_info(b->device)->items < 256) skip();
-  b->small_tiles = false;
-  return before;
+  GpuInfo info = *gpu_info(b->device);
+  info.processor = false; /* which takes the smallest by itself */
+  if (!(gpu_tiles_of(&info) >> size & 1)) skip();
+  b->tiles = 1u << size;
 }
+static inline void take_own_tiles(void) {
+  gpu_of(gpu)->tiles = gpu_tiles_of(gpu_info(gpu_of(gpu)->device));
+}
+/* The smallest first. */
+#define EACH_TILE_SIZE(size) \
+  for (int size = GPU_TILE_SIZES - 1; size >= 0; take_own_tiles(), size--)
 
 static inline Backend *each(int side) { return side ? gpu : cpu; }
 

@@ -140,16 +140,17 @@ static void test_attention(void **state) {
   for (size_t i = 0; i < (tiny ? 4 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
 }
 
-/* More than 48 rows of heads that share keys, positions, and numbers of a head. */
-static void test_large_tiles(void **state) {
+/* More rows of heads that share keys, positions, and numbers of a head than a tile has. */
+static void test_tiles(void **state) {
   NEEDS_GPU();
   static const Case cases[] = {{51, 3, 1, 52, 50, 0, false, 0, 0, false},
                                {228, 4, 2, 144, 150, 3, false, 0, 0.7f, false},
                                {150, 8, 2, 50, 300, 0, true, 90, 0, false},
                                {75, 2, 1, 65, 600, 20, false, 40, 0, false}};
-  const bool before = take_large_tiles();
-  for (size_t i = 0; i < (tiny ? 1 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
-  gpu_of(gpu)->small_tiles = before;
+  EACH_TILE_SIZE(size) {
+    take_tiles(size);
+    for (size_t i = 0; i < (tiny ? 1 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
+  }
 }
 
 /* More prefixes than one launch lists, each of its own length and with rows of its own. */
@@ -235,8 +236,8 @@ static void test_attention_launches(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_attention), cmocka_unit_test(test_large_tiles),
-      cmocka_unit_test(test_many_prefixes), cmocka_unit_test(test_attention_launches)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_attention), cmocka_unit_test(test_tiles),
+                                     cmocka_unit_test(test_many_prefixes),
+                                     cmocka_unit_test(test_attention_launches)};
   return cmocka_run_group_tests_name("gpu attention", tests, set_up, tear_down);
 }

@@ -25,14 +25,17 @@ static void test_products(void **state) {
     }
 }
 
-static void test_large_tiles(void **state) {
+/* Each size of tiles, where some are not full and, but in an interpreter, some are. */
+static void test_tiles(void **state) {
   NEEDS_GPU();
-  const bool before = take_large_tiles();
-  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
-    product_case((Dtype)type, tiny ? 49 : 131, tiny ? 50 : 140, tiny ? 20 : 1030, true, false);
-    product_case((Dtype)type, tiny ? 50 : 150, tiny ? 49 : 129, tiny ? 19 : 71, false, true);
+  EACH_TILE_SIZE(size) {
+    const int least = tiny ? 8 : gpu_tile_sizes[size].side;
+    take_tiles(size);
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+      product_case((Dtype)type, least + 3, least + 12, tiny ? 20 : 1032, true, false);
+      product_case((Dtype)type, least + 22, least + 1, tiny ? 19 : 71, false, true);
+    }
   }
-  gpu_of(gpu)->small_tiles = before;
 }
 
 /* Quantised weights, rows that are stored in pairs, and parts of several types. */
@@ -442,7 +445,7 @@ int main(void) {
   /* for a script that asks which of them ran */
   for (int i = 0; i < GPU_KERNEL_COUNT; i++) printf("# kernel: %s\n", gpu_kernel_names[i]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_products),      cmocka_unit_test(test_large_tiles),
+      cmocka_unit_test(test_products),      cmocka_unit_test(test_tiles),
       cmocka_unit_test(test_other_weights), cmocka_unit_test(test_norms),
       cmocka_unit_test(test_rope),          cmocka_unit_test(test_activations),
       cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_edits),

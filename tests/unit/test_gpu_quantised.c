@@ -18,17 +18,19 @@ static void test_quantised(void **state) {
   }
 }
 
-static void test_large_tiles(void **state) {
+static void test_tiles(void **state) {
   NEEDS_GPU();
-  const bool before = take_large_tiles();
-  if (tiny) {
-    product_case(DTYPE_Q5_1, 49, 50, 32, true, false);
-    product_at(3, DTYPE_Q5_1, 49, 50, 32, true, false);
-    product_case(DTYPE_G4_BF16, 49, 50, 32, true, false);
+  EACH_TILE_SIZE(size) {
+    const int side = gpu_tile_sizes[size].side;
+    take_tiles(size);
+    if (tiny) {
+      product_case(DTYPE_Q5_1, 9, 10, 32, true, false);
+      product_at(3, DTYPE_Q5_1, 9, 10, 32, true, false);
+      product_case(DTYPE_G4_BF16, 9, 10, 32, true, false);
+    }
+    for (size_t t = 0; t < QUANTISED_TYPES && !tiny; t++)
+      product_at(t % 2, quantised_types[t], side + 3, side + 2, 1280, true, true);
   }
-  for (size_t t = 0; t < QUANTISED_TYPES && !tiny; t++)
-    product_at(t % 2, quantised_types[t], 131, 130, 1280, true, true);
-  gpu_of(gpu)->small_tiles = before;
 }
 
 /* Codes of every value, with scales that make the smallest numbers of a type, and the largest. */
@@ -96,8 +98,8 @@ static void test_quantised_bytes(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_quantised), cmocka_unit_test(test_large_tiles),
-      cmocka_unit_test(test_packed_values), cmocka_unit_test(test_quantised_bytes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_quantised), cmocka_unit_test(test_tiles),
+                                     cmocka_unit_test(test_packed_values),
+                                     cmocka_unit_test(test_quantised_bytes)};
   return cmocka_run_group_tests_name("gpu quantised weights", tests, set_up, tear_down);
 }

@@ -54,7 +54,9 @@ typedef struct GpuOptions {
 } GpuOptions;
 
 /* The kernels, by function name; the program (gpu_source.c) is one for every device. */
-#define GPU_TILES(X, type, kind) X(product_##type##_large_##kind) X(product_##type##_small_##kind)
+#define GPU_TILES(X, type, kind)   \
+  X(product_##type##_large_##kind) \
+  X(product_##type##_medium_##kind) X(product_##type##_small_##kind)
 #define GPU_PRODUCTS(X, type, kind) GPU_TILES(X, type, kind) X(few_##type##_##kind)
 #define GPU_WEIGHTS(X, type) GPU_PRODUCTS(X, type, vector) GPU_PRODUCTS(X, type, single)
 /* clang-format off */

@@ -226,16 +226,17 @@ static void multiply_spans(GpuBackend *b, const Call *c, GpuBuffer *y, GpuBuffer
   const GpuAttend *a = &c->launch;
   const int m = c->most_rows * a->group, n = values ? a->head_dim : c->most_capacity;
   const bool quadruples = values || (a->q | (gpu_size)a->ldq | (gpu_size)a->head_dim) % 4 == 0;
-  const GpuTiles tiles = gpu_tiles(b, values ? GPU_VALUES : GPU_SCORES, false, quadruples, m, n);
-  gpu_launch(&b->user,
-             &(GpuLaunch){.kernel = tiles.kernel,
-                          .items = tiles.items,
-                          .groups = {gpu_parts(n, tiles.columns), gpu_parts(m, tiles.rows),
-                                     (uint32_t)(c->spans * a->heads)},
-                          .buffers = {y, x, c->memory->data, NULL},
-                          .buffer_count = 4,
-                          .args = a,
-                          .args_size = sizeof *a});
+  const int products = c->spans * a->heads;
+  const GpuTiles tiles =
+      gpu_tiles(b, values ? GPU_VALUES : GPU_SCORES, false, quadruples, m, n, products);
+  gpu_launch(&b->user, &(GpuLaunch){.kernel = tiles.kernel,
+                                    .items = tiles.items,
+                                    .groups = {gpu_parts(n, tiles.columns),
+                                               gpu_parts(m, tiles.rows), (uint32_t)products},
+                                    .buffers = {y, x, c->memory->data, NULL},
+                                    .buffer_count = 4,
+                                    .args = a,
+                                    .args_size = sizeof *a});
 }
 
 /* Three launches; one where no row sees a prefix, which says so. */

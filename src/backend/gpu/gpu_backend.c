@@ -188,7 +188,7 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
                                    .logit_rows = info->processor ? 256 : 1024,
                                    .memory = left - left / 8,
                                    .exact = !info->lacks[0] && options->compute == XT_COMPUTE_F32};
-  b->small_tiles = info->processor || info->local < 40 << 10;
+  b->tiles = gpu_tiles_of(info);
   if (options->compute != XT_COMPUTE_F32) {
     const GpuOptions wanted = {.cache = options->kernel_cache};
     const xt_status failed = gpu_tensor_begin(b, options->compute, &wanted, error);

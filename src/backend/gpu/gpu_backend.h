@@ -40,8 +40,7 @@ typedef struct GpuBackend {
   GpuPending *pending; /* [pending_capacity], of which the first pending_count are in use */
   size_t pending_count, pending_capacity;
   bool pending_read; /* a download has finished some: the next choice begins anew */
-  bool small_tiles;  /* for products of any size: the device has little local memory, or is
-                             a processor */
+  unsigned tiles;    /* which sizes products take: 1 << size */
   /* of products on tensor cores alone */
   GpuNarrowKind narrow;
   GpuRoom rounded, rest; /* rounded rows; the result of rows that are not whole tiles */
@@ -116,10 +115,22 @@ typedef struct GpuTiles {
   uint32_t items;
   int rows, columns;
 } GpuTiles;
-/* For the product of m rows and n columns. `few`: the kernel for few rows, of which attention's
- * products have none. `quadruples`: rows are multiples of four elements at aligned places; those of
- * GPU_VALUES are. */
-GpuTiles gpu_tiles(const GpuBackend *b, GpuType type, bool few, bool quadruples, int m, int n);
+/* The sizes of tiles, largest first. A device takes those that it has local memory and work-items
+ * for, a processor the smallest alone. */
+typedef struct GpuTileSize {
+  int side;       /* rows, and columns */
+  uint32_t items; /* of a work-group */
+  uint64_t local; /* bytes that a device has at least: room for two work-groups or more */
+  int beyond;     /* a product has more rows and more columns */
+} GpuTileSize;
+extern const GpuTileSize gpu_tile_sizes[GPU_TILE_SIZES];
+unsigned gpu_tiles_of(const GpuInfo *info);
+/* For `count` products of m rows and n columns in one launch: the largest of the device's tiles of
+ * which there is one for three quarters of its compute units. No size changes a bit. `few`: the kernel for few
+ * rows, of which attention's products have none. `quadruples`: rows are multiples of four elements
+ * at aligned places; those of GPU_VALUES are. */
+GpuTiles gpu_tiles(const GpuBackend *b, GpuType type, bool few, bool quadruples, int m, int n,
+                   int count);
 
 /* gpu_tensor.c */
 /* Makes products of `b` those of `compute`, which is not float32. */

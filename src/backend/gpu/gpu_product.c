@@ -112,35 +112,57 @@ static bool in_quadruples(GpuType type, const GpuProduct *a) {
   return bits % 4 == 0;
 }
 
-GpuTiles gpu_tiles(const GpuBackend *b, GpuType type, bool few, bool quadruples, int m, int n) {
-#define TILES(type, kind) KERNEL_product_##type##_large_##kind, KERNEL_product_##type##_small_##kind
+const GpuTileSize gpu_tile_sizes[GPU_TILE_SIZES] = {
+    {128, 256, 40 << 10, 64}, {64, 64, 16 << 10, 32}, {GPU_SMALL_TILE, 64, 0, 0}};
+
+unsigned gpu_tiles_of(const GpuInfo *info) {
+  unsigned sizes = 1u << (GPU_TILE_SIZES - 1);
+  for (int s = 0; s < GPU_TILE_SIZES && !info->processor; s++)
+    if (info->local >= gpu_tile_sizes[s].local && info->items >= (int)gpu_tile_sizes[s].items)
+      sizes |= 1u << s;
+  return sizes;
+}
+
+GpuTiles gpu_tiles(const GpuBackend *b, GpuType type, bool few, bool quadruples, int m, int n,
+                   int count) {
+#define TILES(type, kind)                                                      \
+  KERNEL_product_##type##_large_##kind, KERNEL_product_##type##_medium_##kind, \
+      KERNEL_product_##type##_small_##kind
 #define WEIGHTS(type)                                    \
   {                                                      \
     {TILES(type, single), KERNEL_few_##type##_single}, { \
       TILES(type, vector), KERNEL_few_##type##_vector    \
     }                                                    \
   }
-  static const GpuKernel kernels[][2][3] = {/* GpuType; single, vector; large, small, few */
-                                            WEIGHTS(f32),
-                                            WEIGHTS(f16),
-                                            WEIGHTS(bf16),
-                                            WEIGHTS(quantised),
-                                            {{TILES(scores, single)}, {TILES(scores, vector)}},
-                                            {{0}, {TILES(values, vector)}}};
-  static const GpuTiles sizes[] = {
-      {0, 256, 128, 128},
-      {0, 64, GPU_SMALL_TILE, GPU_SMALL_TILE},
-      {0, GPU_FEW_COLUMNS * GPU_FEW_BLOCKS, GPU_FEW_ROWS, GPU_FEW_COLUMNS}};
-  const int size = few ? 2 : b->small_tiles || m <= 48 || n <= 48;
-  GpuTiles tiles = sizes[size];
-  tiles.kernel = kernels[type][quadruples][size];
-  return tiles;
+  /* GpuType; single, vector; sizes, few */
+  static const GpuKernel kernels[][2][GPU_TILE_SIZES + 1] = {
+      WEIGHTS(f32),
+      WEIGHTS(f16),
+      WEIGHTS(bf16),
+      WEIGHTS(quantised),
+      {{TILES(scores, single)}, {TILES(scores, vector)}},
+      {{0}, {TILES(values, vector)}}};
+  if (few)
+    return (GpuTiles){kernels[type][quadruples][GPU_TILE_SIZES], GPU_FEW_COLUMNS * GPU_FEW_BLOCKS,
+                      GPU_FEW_ROWS, GPU_FEW_COLUMNS};
+  int taken = 0;
+  for (int s = 0; s < GPU_TILE_SIZES; s++) {
+    if (!(b->tiles >> s & 1)) continue;
+    const GpuTileSize *size = &gpu_tile_sizes[s];
+    const uint64_t groups =
+        (uint64_t)gpu_parts(m, size->side) * gpu_parts(n, size->side) * (uint64_t)count;
+    taken = s;
+    if (m > size->beyond && n > size->beyond && 4 * groups >= 3 * (uint64_t)b->device->info.units)
+      break;
+  }
+  const GpuTileSize *size = &gpu_tile_sizes[taken];
+  return (GpuTiles){kernels[type][quadruples][taken], size->items, size->side, size->side};
 }
 
 /* As many rows at a time as a launch has room for. `few`: by the kernels for few rows. */
 static void multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, GpuBuffer *y,
                      GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias) {
-  const GpuTiles tiles = gpu_tiles(b, type, few, in_quadruples(type, args), args->m, args->n);
+  const GpuTiles tiles = gpu_tiles(b, type, few, in_quadruples(type, args), args->m, args->n, 1);
   const int64_t most = (int64_t)tiles.rows * b->device->info.grid;
   GpuProduct piece = *args;
   for (int done = 0; done < args->m; done += piece.m) {

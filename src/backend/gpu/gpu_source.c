@@ -21,10 +21,11 @@ typedef struct Products {
 static void add_tiles(TextBuffer *t, const Products *p, bool vector) {
   static const struct {
     const char *name;
-    int side, quads;
-  } sizes[] = {{"large", 16, 2}, {"small", 8, 1}};
+    int side, quads, quarters; /* quarters of `together`: an item of a medium tile reads twice as
+                                  much in a step as one of the others */
+  } sizes[] = {{"large", 16, 2, 4}, {"medium", 8, 2, 3}, {"small", 8, 1, 4}};
   const char *kind = vector ? "VECTOR" : "SINGLE";
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < GPU_TILE_SIZES; i++) {
     text_buffer_format(t,
                        "#define PRODUCT product_%s_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define "
                        "LOAD_X LOAD_X_%s\n#define WEIGHT %s\n#define ARGS %s\n#define OF "
@@ -32,7 +33,7 @@ static void add_tiles(TextBuffer *t, const Products *p, bool vector) {
                        "#define SIDE %d\n#define QUADS %d\n#define TOGETHER %d\n",
                        p->type, sizes[i].name, vector ? "vector" : "single", p->capital, kind, kind,
                        p->stored, p->args, p->of, p->beyond, sizes[i].side, sizes[i].quads,
-                       p->together);
+                       p->together * sizes[i].quarters / 4);
     ADD(t, product_cl);
   }
 }

@@ -18,7 +18,8 @@ typedef ulong gpu_size;
   1024                     /* logits whose weights are added in float32 before they are added in
                                double */
 #define GPU_TAIL_BLOCK 64  /* private positions that are reduced together */
-#define GPU_SMALL_TILE 32  /* rows, and columns, of the small tiles of a product */
+#define GPU_TILE_SIZES 3   /* large, medium and small tiles of a product */
+#define GPU_SMALL_TILE 32  /* rows, and columns, of the small ones */
 #define GPU_FEW_COLUMNS 32 /* of a work-group in the product for few rows */
 #define GPU_FEW_BLOCKS 8   /* blocks of K side by side there */
 #define GPU_FEW_ROWS 4     /* rows of one work-item there */
