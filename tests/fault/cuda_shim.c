@@ -28,7 +28,7 @@
 enum { CUDA_CALLS(INDEX) NVRTC_CALLS(INDEX) CUBLASLT_CALLS(INDEX) CALLS };
 #define TEXT(result, name, parameters) #name,
 static const char *const names[CALLS] = {CUDA_CALLS(TEXT) NVRTC_CALLS(TEXT) CUBLASLT_CALLS(TEXT)};
-static long counts[CALLS];
+static _Atomic long counts[CALLS];
 static int lost;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -54,6 +54,7 @@ static Thing things[THINGS];
 static int thing_count, contexts[DEVICES];
 static bool begun;
 static _Thread_local CudaContext current;
+static _Atomic long pushed; /* contexts that are some thread's */
 
 void wrong(const char *call, const char *what) {
   fprintf(stderr, "cuda shim: %s: %s\n", call, what);
@@ -96,7 +97,7 @@ __attribute__((destructor)) static void end(void) {
   }
   for (int i = 0; i < KINDS; i++)
     if (i != FUNCTION) fprintf(out, "live %s %ld\n", kinds[i], live[i]);
-  fprintf(out, "live descriptions %ld\n", shim_lt_live());
+  fprintf(out, "live descriptions %ld\nlive contexts-of-threads %ld\n", shim_lt_live(), pushed);
   for (int i = 0; i < DEVICES; i++) fprintf(out, "live context-of-%d %d\n", i, contexts[i]);
   fclose(out);
 }
@@ -105,11 +106,11 @@ static int fault(int call) {
   const char *wanted = getenv("XT_CUDA_FAULT");
   const size_t length = strlen(names[call]);
   char *rest;
-  pthread_mutex_lock(&lock);
   const long number = ++counts[call];
-  pthread_mutex_unlock(&lock);
   const bool releases = strstr(names[call], "Free") || strstr(names[call], "Destroy") ||
-                        strstr(names[call], "Unload") || strstr(names[call], "Release");
+                        strstr(names[call], "Unload") || strstr(names[call], "Release") ||
+                        strstr(names[call], "Pop") ||
+                        (call == CALL_cuCtxPushCurrent_v2 && wanted && !strstr(wanted, "Push"));
   if (lost && !releases && call != CALL_cuGetErrorName) return lost;
   if (!wanted || strncmp(wanted, names[call], length) != 0 || wanted[length] != ':' ||
       strtol(wanted + length + 1, &rest, 10) != number)
@@ -221,11 +222,20 @@ CudaResult cuDevicePrimaryCtxRelease_v2(int device) {
   contexts[device]--;
   return 0;
 }
-CudaResult cuCtxSetCurrent(CudaContext context) {
-  BEGIN(cuCtxSetCurrent);
+CudaResult cuCtxPushCurrent_v2(CudaContext context) {
+  BEGIN(cuCtxPushCurrent_v2);
   CHECK(context && (size_t)context <= DEVICES && contexts[(size_t)context - 1] > 0,
         "no such context");
+  CHECK(!current, "a context was left behind by the call before");
+  pushed++;
   return current = context, 0;
+}
+CudaResult cuCtxPopCurrent_v2(CudaContext *context) {
+  CHECK(current, "there is no context");
+  const int code = fault(CALL_cuCtxPopCurrent_v2);
+  pushed--;
+  *context = current;
+  return current = NULL, code;
 }
 CudaResult cuGetErrorName(CudaResult code, const char **name) {
   return *name = code == 2     ? "CUDA_ERROR_OUT_OF_MEMORY"

@@ -19,6 +19,7 @@ typedef struct CudaDevice {
   GpuDevice base;         /* first */
   int number, capability; /* 90: sm_90 */
   CudaContext context;
+  bool entered; /* it is the thread's context for the time of a call */
   CudaStream stream;
   CudaModule module;
   CudaFunction kernels[GPU_KERNEL_COUNT];
@@ -125,6 +126,22 @@ static void missing(char why[256]) {
              used ? "; " : "", library);
 }
 
+/* The device's context is the thread's for the time of a call alone: each may come from another
+ * thread, and the thread may have one of its own (PyTorch's), which is its own again after it. */
+static CudaDevice *enter(GpuDevice *base, CudaResult *code) {
+  CudaDevice *d = (CudaDevice *)base;
+  *code = cuda.cuCtxPushCurrent_v2(d->context);
+  d->entered = *code == 0;
+  return d;
+}
+/* The first that went wrong. */
+static CudaResult leave(CudaDevice *d, CudaResult code) {
+  CudaContext own;
+  const CudaResult left = d->entered ? cuda.cuCtxPopCurrent_v2(&own) : 0;
+  d->entered = false;
+  return code ? code : left;
+}
+
 static void free_stage(CudaDevice *d) {
   for (int i = 0; i < 2; i++) {
     if (d->halves[i]) cuda.cuMemFreeHost(d->halves[i]);
@@ -136,14 +153,18 @@ static void free_stage(CudaDevice *d) {
 
 static void close_device(GpuDevice *base) {
   CudaDevice *d = (CudaDevice *)base;
+  CudaResult code;
   if (d->context) {
-    cuda.cuCtxSetCurrent(d->context);
-    if (d->stream) cuda.cuStreamSynchronize(d->stream);
-    free_stage(d);
-    cublaslt_close(d->tensor);
-    if (d->workspace) cuda.cuMemFree_v2(d->workspace);
-    if (d->module) cuda.cuModuleUnload(d->module);
-    if (d->stream) cuda.cuStreamDestroy_v2(d->stream);
+    enter(base, &code);
+    if (!code) {
+      if (d->stream) cuda.cuStreamSynchronize(d->stream);
+      free_stage(d);
+      cublaslt_close(d->tensor);
+      if (d->workspace) cuda.cuMemFree_v2(d->workspace);
+      if (d->module) cuda.cuModuleUnload(d->module);
+      if (d->stream) cuda.cuStreamDestroy_v2(d->stream);
+    }
+    leave(d, code);
     cuda.cuDevicePrimaryCtxRelease_v2(d->number);
   }
   free(d);
@@ -196,30 +217,26 @@ static xt_status open_device(int index, const GpuOptions *options, GpuDevice **o
     d->context = NULL;
     TRY_DONE(failed(d, code, "opening the device", error));
   }
-  code = cuda.cuCtxSetCurrent(d->context);
+  enter(&d->base, &code);
   if (!code) code = cuda.cuStreamCreate(&d->stream, 1); /* waits for no other stream */
   if (code) TRY_DONE(failed(d, code, "making a stream", error));
   TRY_DONE(load_module(d, options, error));
+  code = leave(d, 0);
+  if (code) TRY_DONE(failed(d, code, "opening the device", error));
   *out = &d->base;
   return XT_STATUS_OK;
 done:
+  leave(d, 0);
   close_device(&d->base);
   return status;
-}
-
-/* Each call may come from another thread than the one before, so the context is first made the
- * thread's current one. */
-static CudaDevice *enter(GpuDevice *base, CudaResult *code) {
-  CudaDevice *d = (CudaDevice *)base;
-  *code = cuda.cuCtxSetCurrent(d->context);
-  return d;
 }
 
 static uint64_t free_memory(GpuDevice *base) {
   CudaResult code;
   size_t left = 0, all = 0;
-  enter(base, &code);
-  return code || cuda.cuMemGetInfo_v2(&left, &all) ? 0 : left;
+  CudaDevice *d = enter(base, &code);
+  if (!code) code = cuda.cuMemGetInfo_v2(&left, &all);
+  return leave(d, code) ? 0 : left;
 }
 
 static CudaPointer pointer_of(const GpuBuffer *buffer) {
@@ -233,17 +250,20 @@ static xt_status make_buffer(GpuDevice *base, GpuBuffer *buffer, xt_error *error
   char doing[64];
   number_print(doing, sizeof doing, "asked for %.2f MiB more", (double)buffer->bytes / 0x1p20);
   if (!code) code = cuda.cuMemAlloc_v2(&pointer, buffer->bytes);
-  if (code) return failed(d, code, doing, error);
-  buffer->memory = (void *)(uintptr_t)pointer;
-  code = cuda.cuMemsetD8Async(pointer, 0, buffer->bytes, d->stream);
-  if (code) cuda.cuMemFree_v2(pointer);
+  if (!code) {
+    buffer->memory = (void *)(uintptr_t)pointer;
+    code = cuda.cuMemsetD8Async(pointer, 0, buffer->bytes, d->stream);
+    if (code) cuda.cuMemFree_v2(pointer);
+  }
+  code = leave(d, code);
   return code ? failed(d, code, doing, error) : XT_STATUS_OK;
 }
 
 static void free_buffer(GpuDevice *base, GpuBuffer *buffer) {
   CudaResult code;
-  enter(base, &code);
-  cuda.cuMemFree_v2(pointer_of(buffer)); /* waits for the commands that use it */
+  CudaDevice *d = enter(base, &code);
+  if (!code) cuda.cuMemFree_v2(pointer_of(buffer)); /* waits for the commands that use it */
+  leave(d, code);
 }
 
 static bool make_stage(GpuDevice *base, void *halves[2]) {
@@ -257,6 +277,7 @@ static bool make_stage(GpuDevice *base, void *halves[2]) {
     if (!code) code = cuda.cuEventCreate(&d->written[i], CUDA_EVENT_WITHOUT_TIME);
   }
   if (code) free_stage(d); /* the driver copies from other memory, too */
+  leave(d, code);
   memcpy(halves, d->halves, sizeof d->halves);
   return d->halves[1];
 }
@@ -264,8 +285,9 @@ static bool make_stage(GpuDevice *base, void *halves[2]) {
 /* An event that was not recorded yet is one that has come. */
 static xt_status wait_for_stage(GpuDevice *base, int half, xt_error *error) {
   CudaResult code;
-  const CudaDevice *d = enter(base, &code);
+  CudaDevice *d = enter(base, &code);
   if (!code) code = cuda.cuEventSynchronize(d->written[half]);
+  code = leave(d, code);
   return code ? failed(d, code, "writing", error) : XT_STATUS_OK;
 }
 
@@ -277,6 +299,7 @@ static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, con
   if (!code) code = cuda.cuMemcpyHtoDAsync_v2(pointer_of(to) + offset, from, bytes, d->stream);
   for (int i = 0; i < 2 && !code; i++)
     if (from == d->halves[i]) code = cuda.cuEventRecord(d->written[i], d->stream);
+  code = leave(d, code);
   return code ? failed(d, code, "writing", error) : XT_STATUS_OK;
 }
 
@@ -286,6 +309,7 @@ static xt_status read_buffer(GpuDevice *base, void *to, const GpuBuffer *from, s
   CudaDevice *d = enter(base, &code);
   if (!code) code = cuda.cuMemcpyDtoHAsync_v2(to, pointer_of(from) + offset, bytes, d->stream);
   if (!code) code = cuda.cuStreamSynchronize(d->stream);
+  code = leave(d, code);
   return code ? failed(d, code, "reading", error) : XT_STATUS_OK;
 }
 
@@ -306,6 +330,7 @@ static xt_status start(GpuDevice *base, const GpuLaunch *launch, xt_error *error
   if (!code)
     code = cuda.cuLaunchKernel(*function, launch->groups[0], launch->groups[1], launch->groups[2],
                                launch->items, 1, 1, 0, d->stream, parameters, NULL);
+  code = leave(d, code);
   return code ? failed(d, code, name, error) : XT_STATUS_OK;
 }
 
@@ -313,6 +338,7 @@ static xt_status finish(GpuDevice *base, xt_error *error) {
   CudaResult code;
   CudaDevice *d = enter(base, &code);
   if (!code) code = cuda.cuStreamSynchronize(d->stream);
+  code = leave(d, code);
   return code ? failed(d, code, "waiting", error) : XT_STATUS_OK;
 }
 
@@ -323,17 +349,23 @@ static xt_status tensor_open(GpuDevice *base, const GpuOptions *options, char na
   CudaResult code;
   CudaDevice *d = enter(base, &code);
   if (!code && !d->workspace) code = cuda.cuMemAlloc_v2(&d->workspace, CUBLASLT_WORKSPACE);
-  if (code) return failed(d, code, "making room for products", error);
-  if (!d->tensor) TRY(cublaslt_open(&base->info, options->cache, &d->tensor, error));
-  cublaslt_name(d->tensor, name);
-  return XT_STATUS_OK;
+  xt_status status = XT_STATUS_OK;
+  if (code)
+    status = failed(d, code, "making room for products", error);
+  else if (!d->tensor)
+    status = cublaslt_open(&base->info, options->cache, &d->tensor, error);
+  leave(d, code);
+  if (!status) cublaslt_name(d->tensor, name);
+  return status;
 }
 
 static xt_status tensor_find(GpuDevice *base, GpuTensorShape shape, int *count, xt_error *error) {
   CudaResult code;
   CudaDevice *d = enter(base, &code);
-  if (code) return failed(d, code, "asking for algorithms", error);
-  return cublaslt_find(d->tensor, shape, count, error);
+  const xt_status status = code ? failed(d, code, "asking for algorithms", error)
+                                : cublaslt_find(d->tensor, shape, count, error);
+  leave(d, code);
+  return status;
 }
 
 static xt_status tensor_pin(GpuDevice *base, GpuTensorShape shape, int which, bool keep,
@@ -348,9 +380,12 @@ static bool tensor_is_pinned(GpuDevice *base, GpuTensorShape shape) {
 static xt_status tensor_multiply(GpuDevice *base, const GpuTensorProduct *p, xt_error *error) {
   CudaResult code;
   CudaDevice *d = enter(base, &code);
-  if (code) return failed(d, code, "multiplying", error);
-  return cublaslt_multiply(d->tensor, p, pointer_of(p->x), pointer_of(p->w), pointer_of(p->y),
-                           d->workspace, d->stream, error);
+  const xt_status status =
+      code ? failed(d, code, "multiplying", error)
+           : cublaslt_multiply(d->tensor, p, pointer_of(p->x), pointer_of(p->w), pointer_of(p->y),
+                               d->workspace, d->stream, error);
+  leave(d, code);
+  return status;
 }
 
 const GpuDriver gpu_cuda = {

@@ -44,7 +44,8 @@ enum {
   X(CudaResult, cuDeviceTotalMem_v2, (size_t *, int))                                    \
   X(CudaResult, cuDevicePrimaryCtxRetain, (CudaContext *, int))                          \
   X(CudaResult, cuDevicePrimaryCtxRelease_v2, (int))                                     \
-  X(CudaResult, cuCtxSetCurrent, (CudaContext))                                          \
+  X(CudaResult, cuCtxPushCurrent_v2, (CudaContext))                                      \
+  X(CudaResult, cuCtxPopCurrent_v2, (CudaContext *))                                     \
   X(CudaResult, cuModuleLoadData, (CudaModule *, const void *))                          \
   X(CudaResult, cuModuleUnload, (CudaModule))                                            \
   X(CudaResult, cuModuleGetFunction, (CudaFunction *, CudaModule, const char *))         \
