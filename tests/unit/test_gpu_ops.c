@@ -17,6 +17,10 @@ static void test_products(void **state) {
   for (size_t i = 0; i < count; i++)
     for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
       product_case((Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0, i % 3 == 1);
+  /* more blocks of K than work-items lie side by side for, and than a tile has in its first sum */
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+    product_case((Dtype)type, 1, 1, 4100 + type % 2, true, false);
+  product_case(DTYPE_F32, 9, 9, 520, true, false);
   /* the kernels for few rows and the small tiles, by single numbers and by four */
   for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
     for (int k = 23; k <= 24; k++) {
@@ -103,8 +107,8 @@ static void norm_case(NormKind kind, int rows, int groups, int width, bool own, 
 
 static void test_norms(void **state) {
   NEEDS_GPU();
-  static const int widths[] = {1, 15, 16, 17, 64, 100, 130, 513, 1500};
-  for (size_t i = 0; i < (tiny ? 5 : sizeof widths / sizeof *widths); i++)
+  static const int widths[] = {1, 15, 16, 17, 64, 130, 100, 513, 1500};
+  for (size_t i = 0; i < (tiny ? 6 : sizeof widths / sizeof *widths); i++)
     for (int kind = 0; kind < 2; kind++) {
       norm_case((NormKind)kind, 3, 1, widths[i], false, true, 0);
       norm_case((NormKind)kind, 2, 3, widths[i], i % 2, false, 7);
@@ -235,26 +239,28 @@ static void test_edits(void **state) {
 static void test_many_edits(void **state) {
   NEEDS_GPU();
   enum { FIRST = 5, WIDTH = 9, VALUES = 6 };
-  if (tiny) skip();
+  const int count = tiny ? 260 : MOST / 2, width = tiny ? 1 : WIDTH, rows = 2 * count;
   MixEdit edits[MOST / 2];
-  for (int i = 0; i < MOST / 2; i++)
+  for (int i = 0; i < count; i++)
     edits[i] = (MixEdit){FIRST + 2 * i, i % VALUES, (float)(i % 3) * 0.5f, 1.0f - (float)(i % 2)};
-  float *x = wild_floats(MOST * WIDTH, 1), *v = wild_floats(VALUES * WIDTH, 2), *got[2];
+  float *x = wild_floats((size_t)(rows * width), 1), *v = wild_floats((size_t)(VALUES * width), 2),
+        *got[2];
   for (int side = 0; side < 2; side++) {
     Backend *b = each(side);
-    Dev dx = to_device(b, x, MOST * WIDTH), dv = to_device(b, v, VALUES * WIDTH);
-    const IndexList list = to_indices(b, (const int32_t *)(const void *)edits, 2 * MOST);
+    Dev dx = to_device(b, x, (size_t)(rows * width)),
+        dv = to_device(b, v, (size_t)(VALUES * width));
+    const IndexList list = to_indices(b, (const int32_t *)(const void *)edits, 4 * (size_t)count);
     b->ops->mix(b, &(MixArgs){.x = dx,
                               .first = FIRST,
-                              .rows = MOST,
-                              .width = WIDTH,
+                              .rows = rows,
+                              .width = width,
                               .values = dv,
                               .edits = list,
-                              .count = MOST / 2});
-    got[side] = to_host(b, dx, MOST * WIDTH);
+                              .count = count});
+    got[side] = to_host(b, dx, (size_t)(rows * width));
     b->ops->release(b, dx), b->ops->release(b, dv), b->ops->release(b, list.at);
   }
-  same("many edits", got, MOST * WIDTH);
+  same("many edits", got, (size_t)(rows * width));
   free(x), free(v);
 }
 
@@ -326,17 +332,19 @@ static void test_embeddings(void **state) {
 
 /* ---- choice ---------------------------------------------------------------------------------- */
 
+enum { LISTED = 70 };
 /* Two choices, so that the lists of the penalty grow, read in pieces. */
 static void choose_case(int rows, int vocab, float penalty, bool ties) {
   const size_t n = (size_t)rows * (size_t)vocab;
   float *logits = random_floats(n, 3), *got[2];
   int32_t *lists = calloc((size_t)rows, 4), *newest = calloc((size_t)rows, 4),
-          *wanted = calloc((size_t)rows, 4), ids[8], start[] = {0, 0, 8};
+          *wanted = calloc((size_t)rows, 4), ids[LISTED], start[] = {0, 0, 8};
   Choice *chosen[2];
   for (size_t i = 0; i < n; i++)
     logits[i] *= ties ? 2 : 30, logits[i] = ties ? rintf(logits[i]) : logits[i];
-  for (int i = 0; i < 8; i++) ids[i] = vocab < 40 ? i : i * 5;
+  for (int i = 0; i < LISTED; i++) ids[i] = vocab < 5 * 8 || vocab == LISTED ? i : i * 5;
   if (vocab < 8) start[2] = 1;
+  if (vocab == LISTED) start[2] = LISTED; /* more than a work-group has items */
   for (int r = 0; r < rows; r++)
     lists[r] = rows - 1 - r, newest[r] = r * 7 % vocab, wanted[r] = r * 3 % vocab;
   int32_t *prompt = calloc((size_t)rows, 4);
@@ -384,6 +392,7 @@ static void test_choice(void **state) {
   choose_case(1, 1, 1, false);
   choose_case(3, 17, 1.3f, false);
   choose_case(2, 1050, 1.1f, true);
+  choose_case(2, LISTED, 1.2f, false);
   if (tiny) return;
   choose_case(70, 300, 1, true);
   choose_case(5, 32001, 1.2f, false);
