@@ -205,7 +205,8 @@ typedef struct ChooseArgs {
   IndexList newest; /* [rows] an id that is added to the row's list first, unless it is
                                  there; with `seen` */
   IndexList wanted; /* [rows] ids asked about, or none */
-  Dev out;          /* [rows] Choice */
+  Dev out;          /* [rows] Choice; until they are released or chosen anew, nothing but uploads
+                       writes there */
 } ChooseArgs;
 
 /* What rows of logits are compared with: distributions in one matrix with two rows of `vocab`

@@ -55,6 +55,11 @@ choice_pairs 1 | sed 's/Question [^"]*Answer/abcdef/; s/Swali[^"]*Jibu/gh/' >pai
 golden=$here/../golden
 on_cuda "$X" verify -m "$golden/models/llama2" --reference "$golden/models/llama2" --device cuda --threads 1 --quiet >out 2>&1
 same "llama2 agrees with transformers" "$?/$(grep -c 'PASS$' out)" "0/$(grep -c 'PASS$\|FAIL$' out)"
+reads() { # TOKENS: copies from the device that generating so many takes
+  on_cuda "$X" generate -m "$model" --threads 1 --quiet --prompt Hello -n "$1" --device cuda >text 2>err || cat err >&2
+  sed -n 's/^cuMemcpyDtoHAsync_v2 //p' counts
+}
+same "copies from the device for three tokens more" "$(($(reads 5) - $(reads 2)))" 3
 for name in llama2 gemma2 bloom neox mixtral mixed.gguf; do
   rm -rf at ./*.db
   if [ -d "$golden/models/$name" ]; then

@@ -21,20 +21,19 @@ static xt_status alloc(Backend *backend, size_t bytes, Dev *out, xt_error *error
 
 static void release(Backend *backend, Dev d) {
   GpuBackend *b = gpu_of(backend);
-  gpu_forget_choices(b, d.buffer, 0, SIZE_MAX);
+  gpu_choices_forget(b, d.buffer, 0, SIZE_MAX);
   gpu_buffer_free(b->device, d.buffer);
 }
 
 static void upload(Backend *backend, Dev to, const void *from, size_t bytes) {
   GpuBackend *b = gpu_of(backend);
-  gpu_forget_choices(b, to.buffer, to.offset, bytes);
+  gpu_choices_forget(b, to.buffer, to.offset, bytes);
   gpu_write(&b->user, to.buffer, to.offset, from, bytes);
 }
 
 static void download(Backend *backend, void *to, Dev from, size_t bytes) {
   GpuBackend *b = gpu_of(backend);
-  gpu_read(&b->user, to, from.buffer, from.offset, bytes);
-  gpu_finish_choices(b, from.buffer, from.offset, to, bytes);
+  gpu_read_choices(b, to, from.buffer, from.offset, bytes);
   if (gpu_status(&b->user, NULL)) memset(to, 0, bytes);
 }
 
@@ -116,7 +115,7 @@ static void destroy(Backend *backend) {
   GpuRoom *const rooms[] = {&b->scores, &b->shared, &b->slopes};
   for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++)
     gpu_buffer_free(b->device, rooms[i]->buffer);
-  gpu_pending_free(b);
+  gpu_choices_free(b);
   gpu_tensor_end(b);
   free(b->slopes_host);
   gpu_close(b->device);

@@ -12,20 +12,23 @@ typedef struct GpuRoom {
   size_t bytes;
 } GpuRoom;
 
-/* A choice whose entropy and log-probabilities the host still has to compute: where it is, and the
- * sums of its weights. */
+/* Choices whose entropy and log-probabilities the host still has to compute: where they are, and
+ * where they are again, with the sums of their weights. */
 typedef struct GpuPending {
-  GpuBuffer *out;
+  GpuBuffer *out;     /* NULL: others have been written there */
   size_t first, rows; /* Choices of `out`, from its byte `first` on */
   bool wanted;
-  size_t blocks;
-  GpuRoom mass; /* [rows][blocks][2] */
-  float *host;  /* room for the same */
-  size_t host_floats;
-  bool read;    /* it is there */
-  Choice *left; /* [rows] each record as the device left it, once it was read */
-  size_t left_capacity;
+  size_t blocks, at; /* [rows][CHOICE_WORDS + 2 blocks] of GpuChoices, from its word `at` on */
 } GpuPending;
+/* All that is pending, so that one copy reads it. */
+typedef struct GpuChoices {
+  GpuRoom room;
+  float *host;                 /* the same words, the first `read` of which have been read */
+  size_t words, read, on_host; /* so many words are used; on_host: there is room for */
+  GpuPending *pending;
+  size_t count, capacity;
+  bool done; /* a download has finished some: the next choice begins anew */
+} GpuChoices;
 
 typedef struct GpuBackend {
   Backend base; /* first: a Backend* is a GpuBackend* */
@@ -37,10 +40,8 @@ typedef struct GpuBackend {
   GpuRoom slopes;
   float *slopes_host; /* what `slopes` holds */
   int slope_count;
-  GpuPending *pending; /* [pending_capacity], of which the first pending_count are in use */
-  size_t pending_count, pending_capacity;
-  bool pending_read; /* a download has finished some: the next choice begins anew */
-  unsigned tiles;    /* which sizes products take: 1 << size */
+  GpuChoices choices;
+  unsigned tiles; /* which sizes products take: 1 << size */
   /* of products on tensor cores alone */
   GpuNarrowKind narrow;
   GpuRoom rounded, rest; /* rounded rows; the result of rows that are not whole tiles */
@@ -171,11 +172,11 @@ xt_status gpu_seen_create(Backend *, const SeenSource *source, SeenIds **out, xt
 void gpu_seen_release(Backend *, SeenIds *);
 void gpu_choose(Backend *, const ChooseArgs *);
 void gpu_compare(Backend *, const CompareArgs *);
-/* Finishes the choices among `bytes` of the buffer from `offset` on, which were read into `to`. */
-void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to,
-                        size_t bytes);
-/* Something else is in these bytes from now on, or they are freed: no choice is finished there. */
-void gpu_forget_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes);
-void gpu_pending_free(GpuBackend *b);
+/* Reads `bytes` of the buffer from `offset` on, the choices among them finished. */
+void gpu_read_choices(GpuBackend *b, void *to, const GpuBuffer *buffer, size_t offset,
+                      size_t bytes);
+/* Something else is in these bytes from now on, or they are freed: no choice is there. */
+void gpu_choices_forget(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes);
+void gpu_choices_free(GpuBackend *b);
 
 #endif

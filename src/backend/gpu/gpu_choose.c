@@ -64,67 +64,88 @@ static void penalize(GpuBackend *b, const ChooseArgs *a) {
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 
-void gpu_pending_free(GpuBackend *b) {
-  for (size_t i = 0; i < b->pending_capacity; i++) {
-    gpu_buffer_free(b->device, b->pending[i].mass.buffer);
-    free(b->pending[i].host);
-    free(b->pending[i].left);
-  }
-  free(b->pending);
+void gpu_choices_free(GpuBackend *b) {
+  GpuChoices *c = &b->choices;
+  gpu_buffer_free(b->device, c->room.buffer);
+  free(c->host);
+  free(c->pending);
 }
 
-/* What the host has for a row's record as the device left it, in the place of its token. */
-enum { NOT_READ = -1, NOT_THERE = -2 };
-
-/* Rows of choices that lie among `bytes` from `offset` on are no choices any more. */
-void gpu_forget_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes) {
-  for (size_t i = 0; i < b->pending_count; i++) {
-    GpuPending *p = &b->pending[i];
-    if (!buffer || !bytes || p->out != buffer) continue;
-    bool any = false;
-    for (size_t r = 0; r < p->rows; r++) {
-      const size_t at = p->first + r * sizeof(Choice);
-      if (at + sizeof(Choice) > offset && (at < offset || at - offset < bytes))
-        p->left[r].best = NOT_THERE;
-      any = any || p->left[r].best != NOT_THERE;
-    }
-    if (!any) p->out = NULL;
-  }
-}
-
-/* Room on the host for a choice of so many rows and numbers. */
-static xt_status grow_host(GpuPending *p, size_t rows, size_t floats, xt_error *error) {
-  if (p->host_floats < floats) {
-    free(p->host);
-    p->host_floats = 0;
-    TRY(MEM_ALLOC(&p->host, floats, error));
-    p->host_floats = floats;
-  }
-  return MEM_GROW(&p->left, &p->left_capacity, rows, error);
-}
-
-/* A place to record a choice in. Choices that were read are removed first, and their memory is used
- * again. NULL: memory ran out. */
-static GpuPending *note_choice(GpuBackend *b, const ChooseArgs *a, size_t blocks) {
-  const size_t rows = (size_t)a->rows, before = b->pending_capacity, floats = rows * blocks * 2;
+/* Takes rows [first, end) out of a record of choices. What follows them is a record of its own. */
+static void take_out(GpuBackend *b, size_t record, size_t first, size_t end) {
+  GpuChoices *c = &b->choices;
+  GpuPending *p = &c->pending[record];
+  GpuPending after = *p;
   xt_error error;
-  if (b->pending_read) b->pending_count = 0;
-  b->pending_read = false;
-  gpu_forget_choices(b, a->out.buffer, a->out.offset, rows * sizeof(Choice)); /* of older ones */
-  xt_status status = MEM_GROW(&b->pending, &b->pending_capacity, b->pending_count + 1, &error);
-  if (!status) memset(b->pending + before, 0, (b->pending_capacity - before) * sizeof *b->pending);
-  GpuPending *p = status ? NULL : &b->pending[b->pending_count];
-  if (p) status = grow_host(p, rows, floats, &error);
-  if (status) gpu_fail(&b->user, &error);
-  if (status || !gpu_room(b, &p->mass, floats * sizeof(float))) return NULL;
-  p->out = a->out.buffer;
-  p->first = a->out.offset;
-  p->rows = rows;
-  p->blocks = blocks;
-  p->wanted = !index_is_none(a->wanted);
-  p->read = false;
-  for (size_t r = 0; r < rows; r++) p->left[r].best = NOT_READ;
-  b->pending_count++;
+  after.first += end * sizeof(Choice);
+  after.at += end * (CHOICE_WORDS + 2 * after.blocks);
+  after.rows -= end;
+  p->rows = first;
+  if (first == 0) p->out = NULL;
+  if (after.rows == 0) return;
+  if (MEM_GROW(&c->pending, &c->capacity, c->count + 1, &error)) {
+    gpu_fail(&b->user, &error);
+    return;
+  }
+  c->pending[c->count++] = after;
+}
+
+void gpu_choices_forget(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes) {
+  const size_t end = bytes > SIZE_MAX - offset ? SIZE_MAX : offset + bytes;
+  for (size_t i = 0, count = b->choices.count; i < count && buffer; i++) {
+    const GpuPending *p = &b->choices.pending[i];
+    const size_t until = p->first + p->rows * sizeof(Choice);
+    if (p->out != buffer || offset >= until || end <= p->first) continue;
+    take_out(b, i, offset <= p->first ? 0 : (offset - p->first) / sizeof(Choice),
+             end >= until ? p->rows : (end - p->first + sizeof(Choice) - 1) / sizeof(Choice));
+  }
+}
+
+/* Reads what is pending and was not read yet. */
+static void read_pending(GpuBackend *b) {
+  GpuChoices *c = &b->choices;
+  if (c->read < c->words)
+    gpu_read(&b->user, c->host + c->read, c->room.buffer, c->read * sizeof(float),
+             (c->words - c->read) * sizeof(float));
+  c->read = c->words;
+}
+
+/* Room for so many words more. What lies in it is read first where it has to grow, which it no
+ * longer does when the largest step has been. */
+static bool make_room(GpuBackend *b, size_t words) {
+  GpuChoices *c = &b->choices;
+  const size_t bytes = (c->words + words) * sizeof(float);
+  xt_error error;
+  if (bytes > c->room.bytes) read_pending(b);
+  if (MEM_GROW(&c->host, &c->on_host, c->words + words, &error)) {
+    gpu_fail(&b->user, &error);
+    return false;
+  }
+  return bytes <= c->room.bytes || gpu_room(b, &c->room, bytes);
+}
+
+/* A place to record choices in, after those that a download finished are forgotten. NULL: memory ran
+ * out. */
+static const GpuPending *note_choices(GpuBackend *b, const ChooseArgs *a, size_t blocks) {
+  GpuChoices *c = &b->choices;
+  const size_t rows = (size_t)a->rows, words = rows * (CHOICE_WORDS + 2 * blocks);
+  xt_error error;
+  if (c->done) c->count = c->words = c->read = 0;
+  c->done = false;
+  gpu_choices_forget(b, a->out.buffer, a->out.offset, rows * sizeof(Choice)); /* older ones */
+  if (MEM_GROW(&c->pending, &c->capacity, c->count + 1, &error)) {
+    gpu_fail(&b->user, &error);
+    return NULL;
+  }
+  if (!make_room(b, words)) return NULL;
+  GpuPending *p = &c->pending[c->count++];
+  *p = (GpuPending){.out = a->out.buffer,
+                    .first = a->out.offset,
+                    .rows = rows,
+                    .wanted = !index_is_none(a->wanted),
+                    .blocks = blocks,
+                    .at = c->words};
+  c->words += words;
   return p;
 }
 
@@ -132,7 +153,7 @@ void gpu_choose(Backend *backend, const ChooseArgs *a) {
   GpuBackend *b = gpu_of(backend);
   if (a->rows <= 0 || a->vocab <= 0) return;
   const size_t blocks = (size_t)(a->vocab + GPU_MASS_BLOCK - 1) / GPU_MASS_BLOCK;
-  const GpuPending *p = note_choice(b, a, blocks);
+  const GpuPending *p = note_choices(b, a, blocks);
   if (!p) return;
   const GpuPlace logits = gpu_place(a->logits), wanted = gpu_place(a->wanted.at),
                  out = gpu_place(a->out);
@@ -140,6 +161,7 @@ void gpu_choose(Backend *backend, const ChooseArgs *a) {
   const GpuChoose args = {.logits = logits.at,
                           .chosen = out.at,
                           .wanted = wanted.at,
+                          .all = p->at,
                           .rows = a->rows,
                           .vocab = a->vocab,
                           .blocks = (int)blocks,
@@ -147,39 +169,57 @@ void gpu_choose(Backend *backend, const ChooseArgs *a) {
   GPU_LAUNCH(b, two_largest, (uint32_t)a->rows, 1, 1, 256, args, logits.buffer, out.buffer,
              wanted.buffer);
   GPU_LAUNCH(b, weigh, (uint32_t)((blocks + 3) / 4) * (uint32_t)a->rows, 1, 1, 64, args,
-             logits.buffer, out.buffer, p->mass.buffer);
+             logits.buffer, out.buffer, b->choices.room.buffer);
 }
 
-static void finish_choice(Choice *c, const float *mass, size_t blocks, bool wanted) {
+/* `from`: CHOICE_WORDS of the device, and the sums of blocks. */
+static Choice finished_choice(const float *from, size_t blocks, bool wanted) {
   double sum = 0, moment = 0;
-  for (size_t i = 0; i < blocks; i++) {
-    sum += (double)mass[2 * i];
-    moment += (double)mass[2 * i + 1];
+  Choice c;
+  memcpy(&c, from, sizeof c);
+  for (const float *mass = from + CHOICE_WORDS; mass < from + CHOICE_WORDS + 2 * blocks;
+       mass += 2) {
+    sum += (double)mass[0];
+    moment += (double)mass[1];
   }
-  c->logprob = (float)-log(sum);
-  c->entropy = (float)(log(sum) - moment / sum);
-  c->wanted_logprob = wanted ? c->wanted_logprob + c->logprob : 0;
+  c.logprob = (float)-log(sum);
+  c.entropy = (float)(log(sum) - moment / sum);
+  c.wanted_logprob = wanted ? c.wanted_logprob + c.logprob : 0;
+  return c;
 }
 
-void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to,
-                        size_t bytes) {
-  for (size_t i = 0; i < b->pending_count; i++) {
-    GpuPending *p = &b->pending[i];
+/* Whether so many bytes, from `offset` on, are whole choices that are pending. */
+static bool all_pending(const GpuChoices *c, const GpuBuffer *buffer, size_t offset, size_t bytes) {
+  const size_t end = offset + bytes;
+  for (size_t i = 0; offset < end && i < c->count;) {
+    const GpuPending *p = &c->pending[i++];
+    const size_t until = p->first + p->rows * sizeof(Choice);
+    if (p->out != buffer || offset < p->first || offset >= until) continue;
+    if ((offset - p->first) % sizeof(Choice)) return false;
+    if (end < until) return (end - p->first) % sizeof(Choice) == 0;
+    offset = until;
+    i = 0; /* what follows may have been chosen before */
+  }
+  return offset >= end;
+}
+
+void gpu_read_choices(GpuBackend *b, void *to, const GpuBuffer *buffer, size_t offset,
+                      size_t bytes) {
+  GpuChoices *c = &b->choices;
+  if (!all_pending(c, buffer, offset, bytes)) gpu_read(&b->user, to, buffer, offset, bytes);
+  for (size_t i = 0; i < c->count; i++) {
+    const GpuPending *p = &c->pending[i];
     const size_t from = p->first > offset ? p->first : offset,
                  end = p->first + p->rows * sizeof(Choice);
     if (p->out != buffer || from >= offset + bytes || end <= offset) continue;
-    if (!p->read)
-      gpu_read(&b->user, p->host, p->mass.buffer, 0, p->rows * p->blocks * 2 * sizeof(float));
-    p->read = b->pending_read = true;
+    read_pending(b);
+    c->done = true;
     for (size_t r = (from - p->first + sizeof(Choice) - 1) / sizeof(Choice); r < p->rows; r++) {
       const size_t at = p->first + r * sizeof(Choice) - offset;
-      Choice c;
-      if (at + sizeof c > bytes) break;
-      memcpy(&c, (char *)to + at, sizeof c);
-      if (p->left[r].best == NOT_READ) p->left[r] = c;
-      if (memcmp(&p->left[r], &c, sizeof c) != 0) continue; /* something else is there now */
-      finish_choice(&c, p->host + 2 * p->blocks * r, p->blocks, p->wanted);
-      memcpy((char *)to + at, &c, sizeof c);
+      if (at + sizeof(Choice) > bytes) break;
+      const Choice choice = finished_choice(c->host + p->at + r * (CHOICE_WORDS + 2 * p->blocks),
+                                            p->blocks, p->wanted);
+      memcpy((char *)to + at, &choice, sizeof choice);
     }
   }
 }

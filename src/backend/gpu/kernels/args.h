@@ -156,10 +156,10 @@ typedef struct GpuPenalize {
 } GpuPenalize;
 
 /* chosen: [rows][5] Choice, of which the host finishes entropy and log-probabilities; here they are
- * the largest logit, unused, and the difference of the logit asked about to the largest. mass:
- * [rows][blocks][2]. */
+ * the largest logit, unused, and the difference of the logit asked about to the largest. all:
+ * [rows][5 + 2 blocks], each row's choice and the sums of its blocks, which are read in one copy. */
 typedef struct GpuChoose {
-  gpu_size logits, chosen, wanted;
+  gpu_size logits, chosen, wanted, all;
   int rows, vocab, blocks, has_wanted;
 } GpuChoose;
 

@@ -81,16 +81,18 @@ two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL const int *w
 }
 
 /* Sums of e^(x - best) and of e^(x - best) (x - best), a block of 1024 logits in 16 lanes; a
- * work-group has four blocks of a row. */
+ * work-group has four blocks of a row. The first of a row copies its choice. */
 KERNEL(64)
-weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL float *mass, GpuChoose a) {
+weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL uint *all, GpuChoose a) {
   LOCAL float lanes[64];
   const uint groups = (uint)(a.blocks + 3) / 4u; /* of one row */
   const int item = ITEM, lane = item % GPU_LANES,
             block = (int)(GROUP_X % groups) * 4 + item / GPU_LANES, row = (int)(GROUP_X / groups);
   const int from = block * GPU_MASS_BLOCK,
             end = from + GPU_MASS_BLOCK < a.vocab ? from + GPU_MASS_BLOCK : a.vocab;
-  const float best = as_float(chosen[a.chosen + (gpu_size)row * 5 + 2]);
+  chosen += a.chosen + (gpu_size)row * 5;
+  all += a.all + (gpu_size)row * (uint)(5 + 2 * a.blocks);
+  const float best = as_float(chosen[2]);
   float sum = 0.0f, moment = 0.0f;
   logits += a.logits + (gpu_size)row * a.vocab;
   for (int i = from + lane; i < end; i += GPU_LANES) {
@@ -102,10 +104,10 @@ weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL float *mass,
   }
   sum = sum_of(lanes, sum, item);
   moment = sum_of(lanes, moment, item);
+  if (GROUP_X % groups == 0u && item < 5) all[item] = chosen[item];
   if (lane > 0 || block >= a.blocks) return;
-  mass += ((gpu_size)row * a.blocks + block) * 2;
-  mass[0] = sum;
-  mass[1] = moment;
+  all[5 + 2 * block] = as_uint(sum);
+  all[6 + 2 * block] = as_uint(moment);
 }
 
 /* The sums of q (s - (x - best)) of blocks of 1024 ids in 16 lanes; a work-group has four blocks of
