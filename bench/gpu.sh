@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Everything that is to be known of a GPU, in one run of under ten minutes: the bits, the memory errors, the speed beside transformers on
-# the same card. One JSON comes out, whatever fails: each step has a time limit, fails alone, and is in it with what it said.
+# the same card. One JSON comes out, whatever fails: each step has a time limit, fails alone, and is in it with what it said. The limits
+# together are less than the whole, and a step may take besides what those before it have left, so that none takes another's time.
 #
 #   gpu.sh [options]             on the machine with the card
 #     -d NAME   device           cuda:0, or opencl:0 where there is no CUDA
@@ -81,10 +82,18 @@ tests() { eval "$XT_RUN \"\$XT_TESTS/\$1\""; }
 skipped() { echo "$*"; exit 77; }
 export -f text figure number calculate xt tests skipped
 
-# step NAME SECONDS: runs step_NAME in a shell of its own
+# The steps in their order, and how many seconds are each one's own.
+steps="machine:5 build:130 devices:40 bits_ops:60 bits_goldens:30 bits_sweep:20 bits_tensor:20 accuracy:15 sanitizer:30 model:40 speed_f32:45
+       hf_f32:25 speed_bf16:20 hf_bf16:15 two_cards:15 registers:40 sanitizer_ops:15"
+
+# step NAME: runs step_NAME in a shell of its own
 step() {
-  local name=$1 limit=$2 left code begin took status
+  local name=$1 each limit=0 later=0 left code begin took status
+  for each in $steps; do
+    if [ "${each%:*}" = "$name" ]; then limit=${each#*:}; elif [ "$limit" -gt 0 ]; then later=$((later + ${each#*:})); fi
+  done
   left=$((total - ($(date +%s) - began)))
+  [ "$limit" -ge $((left - later)) ] || limit=$((left - later))
   [ "$limit" -le "$left" ] || limit=$left
   export step=$name
   : >"$work/steps/$name.figures"
@@ -100,7 +109,7 @@ step() {
   took=$(calculate "$(date +%s.%N) - $begin")
   case $code in 0) status=ok ;; 77) status=skipped ;; 124 | 137) status=timeout ;; *) status=failed ;; esac
   {
-    printf '{"step": "%s", "status": "%s", "exit_code": %d, "seconds": %s, "said": %s' "$name" "$status" "$code" "$took" \
+    printf '{"step": "%s", "status": "%s", "exit_code": %d, "seconds": %s, "limit": %d, "said": %s' "$name" "$status" "$code" "$took" "$limit" \
       "$(text "$(grep -v '^[[:space:]]*$' "$work/steps/$name.log" | tail -n 4)")"
     while IFS="$(printf '\t')" read -r key value; do
       [ -n "$value" ] || value=null
@@ -188,6 +197,7 @@ step_bits_ops() {
   [ -x "$XT_TESTS/test_gpu_ops" ] || skipped "the test program is not built: cmocka is not there"
   local code=0 part
   : >"$work/ops"
+  export XT_TEST_KERNELS="$work/kernels" # compiled once for all of them
   for part in $bit_tests; do
     CMOCKA_MESSAGE_OUTPUT=TAP XT_TEST_GPU=$device tests $part >>"$work/ops" 2>&1 || code=$?
   done
@@ -274,6 +284,7 @@ step_sanitizer_ops() {
   command -v compute-sanitizer >/dev/null || skipped "compute-sanitizer is not there"
   case $device in cuda*) ;; *) skipped "$device is none of its devices" ;; esac
   [ -x "$XT_TESTS/test_gpu_ops" ] || skipped "the test programs are not built: cmocka is not there"
+  export XT_TEST_KERNELS="$work/kernels"
   for part in test_gpu_ops test_gpu_attend test_gpu_quantised test_gpu_compare; do
     for tool in memcheck racecheck; do
       options="--tool $tool --error-exitcode 9"
@@ -382,29 +393,15 @@ step_two_cards() {
   figure times "$(calculate "2 * $one / $two")"
 }
 
-step machine 30
-if step build 240; then
+step machine
+if step build; then
   . "$work/program"
   if [ -z "$device" ]; then
     device=opencl:0
     if xt devices --json 2>/dev/null | grep -q '"cuda:0"'; then device=cuda:0; fi
   fi
   export device
-  step devices 120
-  step bits_ops 150 # each program compiles the kernels anew
-  step bits_goldens 60
-  step bits_sweep 60
-  step bits_tensor 40
-  step accuracy 40
-  step sanitizer 90
-  step model 90
-  step speed_f32 90
-  step hf_f32 60
-  step speed_bf16 60
-  step hf_bf16 60
-  step two_cards 60
-  step registers 60
-  step sanitizer_ops 150
+  for each in ${steps#*build:* }; do step "${each%:*}"; done
 fi
 write_json
 echo "$output" >&2

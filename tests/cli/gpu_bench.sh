@@ -2,8 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # bench/gpu.sh, small: one JSON comes out with every step in it, also where a step fails, where time is up, and where nothing is installed.
 . "$(dirname "$0")/lib.sh"
-[ -n "${XT_TEST_BENCH:-}" ] || { skip "bench/gpu.sh" "needs XT_TEST_BENCH=1: it builds and measures for a minute"; finish; }
 script=$here/../../bench/gpu.sh
+# ---- the steps' limits fit into the whole, and each is a step's
+sed -n '/^steps="/,/"$/p' "$script" | tr -d '"' | sed 's/^steps=//' | tr -s ' ' '\n' | grep . >limits
+whole_limit=$(sed -n 's/.* total=\([0-9]*\).*/\1/p' "$script")
+same "seconds of all steps are fewer than the whole" "$(awk -F: -v whole="$whole_limit" '{ sum += $2 } END { print (sum > 0 && sum < whole) }' limits)" 1
+same "the whole is under ten minutes" "$([ "$whole_limit" -le 590 ]; echo $?)" 0
+same "each step has a limit" "$(sed 's/:.*//' limits | sort)" "$(sed -n 's/^step_\([a-z0-9_]*\)().*/\1/p' "$script" | sort)"
+[ -n "${XT_TEST_BENCH:-}" ] || { skip "bench/gpu.sh" "needs XT_TEST_BENCH=1: it builds and measures for a minute"; finish; }
 make_model tiny-llama
 if ! command -v bash >/dev/null || ! "$X" devices --json | grep -q '"opencl:0"' || grep -q __asan_init "$X" || grep -q __tsan_init "$X"; then
   skip "bench/gpu.sh" "bash, an OpenCL device and a build without sanitizers"
@@ -18,6 +24,9 @@ expect "a small run" 0
 whole "a small run"
 for name in machine build devices bits_ops bits_goldens bits_sweep accuracy model speed_f32; do same "$name" "$(status_of $name)" ok; done
 for name in bits_tensor hf_f32 speed_bf16 two_cards sanitizer_ops; do same "$name" "$(status_of $name)" skipped; done
+# what the steps before it have left is its own, but for the shares of those behind it
+over=$(sed -n 's/.*"step": "registers".*"limit": \([0-9]*\),.*/\1/p' gpu.json)
+same "a late step has more than its own seconds" "$([ "${over:-0}" -gt 40 ] && [ "$over" -le 555 ]; echo $?)" 0
 same "float32's distance from transformers" "$(grep -c '"logits_f32": [0-9.]*e-0*[67][,}]' gpu.json)" 1
 same "what was measured" "$(grep -c '"instance_seconds_none_agreeing": [0-9]' gpu.json)" 1
 
