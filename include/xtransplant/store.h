@@ -119,6 +119,8 @@ typedef struct xt_tracked {
   const char *answer; /* the label of the option, the gold answer, the word */
   const char *spelling; /* the text of which the token is the first: with a space before it or
                            without */
+  int32_t also; /* the token of the same text after a space, where the two are kept together: the
+                   number is then that of either. 0: none */
 } xt_tracked;
 
 /* Records what is tracked of a question, at most XT_TRACKED_MOST answers, before its responses are

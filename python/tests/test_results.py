@@ -278,6 +278,17 @@ def test_effects_of_first_tokens(results):
             assert all(len(entry) == 4 and entry[3] <= 0 for entry in json.loads(tracked))
 
 
+def test_words_have_one_number_for_both_spellings(model, pairs, tmp_path):
+    output = tmp_path / "words.db"
+    with model.sweep(
+        pairs[:2], sites="ffn", track=["b", "c"], output=output, max_new_tokens=1
+    ) as results:
+        for tracked in results.responses("ffn")["tracked"]:
+            words = [entry for entry in json.loads(tracked) if entry[0] == "word"]
+            assert [entry[1:3] for entry in words] == [["b", None], ["c", None]]
+            assert all(entry[3] < 0 for entry in words)
+
+
 def test_the_same_sweep_again_does_nothing(model, results, pairs):
     before = results.path.stat().st_mtime_ns
     with model.sweep(pairs, sites=["ffn", "attn"], output=results.path, max_new_tokens=5) as again:

@@ -124,7 +124,11 @@ class _Effects:
         if pointers.any():
             heads = [
                 json.dumps(
-                    [to_str(each.kind), to_str(each.answer), to_str(each.spelling)],
+                    [
+                        to_str(each.kind),
+                        to_str(each.answer),
+                        None if each.also else to_str(each.spelling),
+                    ],
                     ensure_ascii=False,
                 )[:-1]
                 for each in (rows[0].tracked[k] for k in range(count))

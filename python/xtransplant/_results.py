@@ -107,7 +107,8 @@ class Results(Handle):
             distribution), ``mean_entropy``, ``mean_logprob``, and where they were measured
             ``nll_standalone``, ``nll_conditional`` (nats per token) and ``language``; of the first
             token, where the sweep stored it, ``kl_untouched`` and ``kl_source`` (divergences, nats)
-            and ``tracked`` (JSON: kind, answer, spelling and log-probability of each answer).
+            and ``tracked`` (JSON: kind, answer, spelling and log-probability of each answer; a
+            spelling of ``null`` is a word directly and after a space).
         """
         need("pandas", "pandas", "Results.responses()")
         from ._responses import ResponseColumns

@@ -21,8 +21,8 @@ typedef struct JobMean JobMean;
 
 /* The tracked answers of a question, in the job's arena. */
 typedef struct JobTracked {
-  const xt_tracked *list;
-  size_t count;
+  const xt_tracked *list, *apart; /* apart: each token by itself, as the sweep measures them */
+  size_t count, apart_count;
 } JobTracked;
 
 _Static_assert(XT_SWEEP_SITES_MOST <= 32, "Todo.sites has a bit for each site");

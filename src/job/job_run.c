@@ -10,6 +10,7 @@
 #include "job/job_controls.h"
 #include "job/job_samples.h"
 #include "job/job_sources.h"
+#include "job/job_track.h"
 #include "store/store_parts.h"
 
 typedef struct Run {
@@ -122,11 +123,20 @@ static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error 
                             run->first, run->together, run->numbers + (run->first - run->at),
                             error);
   const xt_site *site = r->site < 0 ? NULL : &run->wanted->sites[r->site];
-  TRY(xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer,
-                            r->target_layer, r->generation, error));
-  if (r->source_effects)
-    TRY(xt_store_add_source_effects(run->store, run->numbers[r->instance], r->source_effects,
-                                    r->generation->effect_count, error));
+  const size_t index = run->at + r->instance;
+  const int64_t number = run->numbers[r->instance];
+  float numbers[XT_EFFECT_TRACKED + XT_TRACKED_MOST];
+  xt_generation kept = *r->generation;
+  if (kept.effect_count) {
+    kept.effect_count = job_numbers(run->job, index, kept.effects, numbers);
+    kept.effects = numbers;
+  }
+  TRY(xt_store_add_response(run->store, number, site, r->source_layer, r->target_layer, &kept,
+                            error));
+  if (r->source_effects) {
+    const size_t count = job_numbers(run->job, index, r->source_effects, numbers);
+    TRY(xt_store_add_source_effects(run->store, number, numbers, count, error));
+  }
   run->result->responses++;
   return XT_STATUS_OK;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The answers whose first tokens are tracked: of a question with options each option's label and
  * text, of others the gold answers, and the words that were asked for. Each is tracked as it begins
- * directly and after a space, because a model may answer either way. */
+ * directly and after a space, because a model may answer either way. Both tokens of a word are kept
+ * as one number, since nothing tells them apart that is reported. */
 #include "job/job_track.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,13 +86,30 @@ static void add_golds(Finder *f, const xt_question *q) {
   }
 }
 
+static size_t count_id(const Finder *f, int32_t id) {
+  size_t n = 0;
+  for (size_t i = 0; i < f->count; i++) n += f->list[i].id == id;
+  return n;
+}
+
+/* Whether the i-th token and the next are a word's, directly and after a space, and no other answer
+ * begins with either: what two answers begin with counts for neither, and stays apart. */
+static bool is_pair(const Finder *f, size_t i) {
+  const xt_tracked *a = &f->list[i], *b = a + 1;
+  return i + 1 < f->count && strcmp(a->kind, "word") == 0 && strcmp(b->kind, "word") == 0 &&
+         strcmp(a->answer, b->answer) == 0 && b->spelling[0] == ' ' &&
+         strcmp(a->spelling, b->spelling + 1) == 0 && b->id > 0 && count_id(f, a->id) == 1 &&
+         count_id(f, b->id) == 1;
+}
+
 static xt_status track_question(Finder *f, size_t index) {
   xt_job *job = f->job;
   const xt_question *q = job->questions[index];
   const xt_task *task = xt_task_find(q->task);
   JobTracked *out = &job->tracked[index];
-  xt_tracked *list;
+  xt_tracked *list, *apart;
   int32_t *ids;
+  size_t count = 0;
   f->count = 0;
   if (q->choice_count)
     add_options(f, q);
@@ -101,12 +120,18 @@ static xt_status track_question(Finder *f, size_t index) {
     add(f, "word", job->options.words[w], job->options.words[w], strlen(job->options.words[w]));
   if (f->status) return f->status;
   TRY(ARENA_ALLOC(&job->arena, &list, f->count, f->error));
+  TRY(ARENA_ALLOC(&job->arena, &apart, f->count, f->error));
   TRY(ARENA_ALLOC(&job->arena, &ids, f->count, f->error));
   for (size_t i = 0; i < f->count; i++) {
-    list[i] = f->list[i];
-    ids[i] = list[i].id;
+    apart[i] = f->list[i];
+    ids[i] = apart[i].id;
   }
-  *out = (JobTracked){list, f->count};
+  for (size_t i = 0; i < f->count; i++) {
+    list[count] = f->list[i];
+    if (is_pair(f, i)) list[count].also = f->list[++i].id;
+    count++;
+  }
+  *out = (JobTracked){list, apart, count, f->count};
   job->instances[index].tracked = ids;
   job->instances[index].tracked_count = f->count;
   return XT_STATUS_OK;
@@ -134,18 +159,43 @@ xt_status job_find_tracked(xt_job *job, const xt_tokenizer *tokenizer, xt_error 
   return status;
 }
 
-xt_status job_check_tracked(const xt_job *job, xt_store *store, size_t index, int64_t number,
+xt_status job_check_tracked(xt_job *job, xt_store *store, size_t index, int64_t number,
                             xt_error *error) {
   const xt_question *q = job->questions[index];
-  const JobTracked *mine = &job->tracked[index];
+  JobTracked *mine = &job->tracked[index];
   bool have, same;
   xt_store_info info;
   if (job->options.no_effects) return XT_STATUS_OK;
   TRY(xt_store_find_tracked(store, number, mine->list, mine->count, &have, &same, error));
   if (!have || same) return XT_STATUS_OK;
+  TRY(xt_store_find_tracked(store, number, mine->apart, mine->apart_count, &have, &same, error));
+  if (same) {
+    mine->list = mine->apart;
+    mine->count = mine->apart_count;
+    return XT_STATUS_OK;
+  }
   TRY(xt_store_get_info(store, &info, error));
   return err_set(error, XT_STATUS_ARGUMENT, info.path, "tracked", -1,
                  "question %.60s (%.20s %.20s) is tracked with other answers than are asked for "
                  "now; ask for the same, for none, or give another results file",
                  q->id, q->task, q->lang);
+}
+
+/* ln of the sum of two probabilities. */
+static float either(float a, float b) {
+  const double high = fmax((double)a, (double)b), low = fmin((double)a, (double)b);
+  return !isfinite(low) ? (float)high : (float)fmin(0, high + log1p(exp(low - high)));
+}
+
+size_t job_numbers(const xt_job *job, size_t index, const float *numbers,
+                   float out[XT_EFFECT_TRACKED + XT_TRACKED_MOST]) {
+  const JobTracked *t = &job->tracked[index];
+  const float *next = numbers + XT_EFFECT_TRACKED;
+  memcpy(out, numbers, XT_EFFECT_TRACKED * sizeof *out);
+  for (size_t i = 0; i < t->count; i++) {
+    float *one = &out[XT_EFFECT_TRACKED + i];
+    *one = *next++;
+    if (t->list[i].also) *one = either(*one, *next++);
+  }
+  return XT_EFFECT_TRACKED + t->count;
 }

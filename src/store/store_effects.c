@@ -19,13 +19,16 @@ static uint16_t half_of(float number) {
 
 /* ---- the answers ----------------------------------------------------------------------------- */
 
-/* [[id, kind, answer, spelling], ...] */
+/* [[id, kind, answer, spelling], ...], or [id, kind, answer, spelling, other id] of two tokens */
 static xt_status answers_text(const xt_tracked *list, size_t count, char **out, xt_error *error) {
   json_t *array = json_array();
   bool ok = array != NULL;
-  for (size_t i = 0; i < count && ok; i++)
-    ok = json_array_append_new(array, json_pack("[i, s, s, s]", (int)list[i].id, list[i].kind,
-                                                list[i].answer, list[i].spelling)) == 0;
+  for (size_t i = 0; i < count && ok; i++) {
+    json_t *entry =
+        json_pack("[i, s, s, s]", (int)list[i].id, list[i].kind, list[i].answer, list[i].spelling);
+    if (list[i].also) ok = json_array_append_new(entry, json_integer(list[i].also)) == 0;
+    ok = json_array_append_new(array, entry) == 0 && ok;
+  }
   *out = ok ? number_json(array, JSON_COMPACT) : NULL;
   json_decref(array);
   return *out ? XT_STATUS_OK : err_memory(error, 0);
@@ -35,10 +38,15 @@ static xt_status copy_string(const json_t *from, Arena *arena, const char **out,
   return arena_copy_text(arena, json_string_value(from), json_string_length(from), out, error);
 }
 
+static bool is_token(const json_t *value, json_int_t least) {
+  return json_is_integer(value) && json_integer_value(value) >= least &&
+         json_integer_value(value) <= INT32_MAX;
+}
+
 static bool is_answer(const json_t *entry) {
-  const json_int_t id = json_integer_value(json_array_get(entry, 0));
-  bool ok = json_array_size(entry) == 4 && json_is_integer(json_array_get(entry, 0)) && id >= 0 &&
-            id <= INT32_MAX;
+  const size_t size = json_array_size(entry);
+  bool ok = (size == 4 || (size == 5 && is_token(json_array_get(entry, 4), 1))) &&
+            is_token(json_array_get(entry, 0), 0);
   for (size_t k = 1; k < 4 && ok; k++) ok = json_is_string(json_array_get(entry, k));
   return ok;
 }
@@ -55,6 +63,7 @@ static xt_status copy_answers(const Db *db, const json_t *json, Arena *arena, Tr
     if (!is_answer(entry))
       return db_damaged(db, "tracked", error, "answer %zu of a question is not one", i);
     list[i].id = (int32_t)json_integer_value(json_array_get(entry, 0));
+    list[i].also = (int32_t)json_integer_value(json_array_get(entry, 4));
     TRY(copy_string(json_array_get(entry, 1), arena, &list[i].kind, error));
     TRY(copy_string(json_array_get(entry, 2), arena, &list[i].answer, error));
     TRY(copy_string(json_array_get(entry, 3), arena, &list[i].spelling, error));

@@ -11,7 +11,7 @@
 enum { QUESTIONS = 4 };
 static const char *const golds[QUESTIONS] = {"1", "2", "1", "2"};
 static const xt_tracked answers[] = {
-    {10, "label", "1", "1"}, {11, "label", "2", "2"}, {12, "label", "3", "3"}};
+    {10, "label", "1", "1", 0}, {11, "label", "2", "2", 0}, {12, "label", "3", "3", 0}};
 /* A bias for option 1, which hides what the model knows. */
 static const double shares[QUESTIONS][3] = {
     {0.8, 0.15, 0.05}, {0.6, 0.35, 0.05}, {0.8, 0.15, 0.05}, {0.6, 0.35, 0.05}};
@@ -170,11 +170,11 @@ static void test_rarely_begun(void **state) {
 
 /* An untouched run, the source prompt's and two transplants of a question without a gold answer. */
 static void add_without_gold(Made *m, int i, const float runs[4][7]) {
-  static const xt_tracked tracked[] = {{10, "label", "A", "A"},
-                                       {20, "label", "A", " A"},
-                                       {11, "label", "B", "B"},
-                                       {20, "label", "B", " B"},
-                                       {12, "word", "A", "Aye"}};
+  static const xt_tracked tracked[] = {{10, "label", "A", "A", 0},
+                                       {20, "label", "A", " A", 0},
+                                       {11, "label", "B", "B", 0},
+                                       {20, "label", "B", " B", 0},
+                                       {12, "word", "A", "Aye", 0}};
   xt_error error;
   const int64_t number = add_question(m, i, "sw", NULL);
   ASSERT_OK(xt_store_track(m->store, number, tracked, 5, &error));
@@ -252,11 +252,12 @@ static void test_without_gold(void **state) {
  * the words. */
 static void test_answers(void **state) {
   (void)state;
-  static const xt_tracked options[] = {{10, "label", "1", "1"},  {20, "text", "1", "Yes"},
-                                       {11, "label", "2", "2"},  {20, "text", "2", "Yeah"},
-                                       {11, "text", "2", "2nd"}, {30, "word", "no", "no"}};
-  static const xt_tracked plain[] = {
-      {5, "gold", "086", "086"}, {6, "gold", "eighty", "eighty"}, {7, "word", "566", "566"}};
+  static const xt_tracked options[] = {{10, "label", "1", "1", 0},  {20, "text", "1", "Yes", 0},
+                                       {11, "label", "2", "2", 0},  {20, "text", "2", "Yeah", 0},
+                                       {11, "text", "2", "2nd", 0}, {30, "word", "no", "no", 0}};
+  static const xt_tracked plain[] = {{5, "gold", "086", "086", 0},
+                                     {6, "gold", "eighty", "eighty", 0},
+                                     {7, "word", "566", "566", 0}};
   const float numbers[] = {0, 0, -1, -2, -3, -4, -5, -6};
   AnalysisInstance k = {.tracked = options, .tracked_count = 6, .gold = "2"};
   Arena arena = {0};

@@ -70,7 +70,7 @@ static void add_labelled(Made *m, int64_t question, int layer, const char *text,
  * B is less unlikely where it is right: the labels' log-probabilities know it, and votes do not. */
 static void test_contextual_and_calibrated(void **state) {
   (void)state;
-  static const xt_tracked tracked[] = {{1, "label", "A", "A"}, {2, "label", "B", " B"}};
+  static const xt_tracked tracked[] = {{1, "label", "A", "A", 0}, {2, "label", "B", " B", 0}};
   static const float labels[2][2] = {{-0.2f, -1.7f}, {-0.4f, -1.1f}};
   Made m;
   xt_error error;
@@ -161,7 +161,7 @@ static xt_status keep_layer(void *user, const xt_store_row *row, xt_error *error
 static void test_contextual_by_hand(void **state) {
   (void)state;
   static const xt_tracked tracked[] = {
-      {1, "label", "A", "A"}, {2, "label", "B", "B"}, {3, "label", "C", "C"}};
+      {1, "label", "A", "A", 0}, {2, "label", "B", "B", 0}, {3, "label", "C", "C", 0}};
   static const float labels[2][3][3] = {{{-1, -2, -3}, {-1, -3, -2}, {-2, -4, -1}},
                                         {{-1, -4, -1}, {-1, -1, -1}, {-1, -1, -1}}},
                      same[3] = {-1, -1, -1};

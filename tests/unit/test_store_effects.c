@@ -6,8 +6,8 @@
 
 #include "made_store.h"
 
-static const xt_tracked answers[] = {{300, "label", "1", "1"}, {31, "text", "1", " Entail"}};
-static const xt_tracked others[] = {{300, "label", "1", "1"}, {32, "text", "1", " Entail"}};
+static const xt_tracked answers[] = {{300, "label", "1", "1", 0}, {31, "text", "1", " Entail", 0}};
+static const xt_tracked others[] = {{300, "label", "1", "1", 0}, {32, "text", "1", " Entail", 0}};
 static float numbers[] = {0.123456789f, 1e9f, -2.718281828f, -1e-9f};
 static float source_numbers[] = {0, 0.5f, -1, -20.25f};
 
@@ -162,7 +162,10 @@ static void test_damaged(void **state) {
                {"UPDATE effects SET numbers = x'000000000000007c'", "not finite"},
                {"UPDATE tracked SET answers = '[[1,2,3,4],[1]]'", "answer 0"},
                {"UPDATE tracked SET answers = '{}'", "not a list of answers"},
-               {"UPDATE tracked SET answers = '[[-1,\"a\",\"a\",\"a\"]]'", "answer 0"}};
+               {"UPDATE tracked SET answers = '[[-1,\"a\",\"a\",\"a\"]]'", "answer 0"},
+               {"UPDATE tracked SET answers = '[[1,\"a\",\"a\",\"a\",0]]'", "answer 0"},
+               {"UPDATE tracked SET answers = '[[1,\"a\",\"a\",\"a\",\"b\"]]'", "answer 0"},
+               {"UPDATE tracked SET answers = '[[1,\"a\",\"a\",\"a\",2,3]]'", "answer 0"}};
   char joined[160];
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
     Made m;

@@ -191,10 +191,14 @@ static void print_effects_member(const xt_store_row *row) {
   print_member_name("tracked");
   fputs("[", stdout);
   for (size_t i = 0; i < row->tracked_count; i++) {
-    const char *texts[] = {row->tracked[i].kind, row->tracked[i].answer, row->tracked[i].spelling};
+    const xt_tracked *one = &row->tracked[i];
+    const char *texts[] = {one->kind, one->answer, one->also ? NULL : one->spelling};
     fputs(i ? ", [" : "[", stdout);
     for (int t = 0; t < 3; t++) {
-      print_json_text(texts[t], strlen(texts[t]));
+      if (texts[t])
+        print_json_text(texts[t], strlen(texts[t]));
+      else
+        fputs("null", stdout);
       fputs(", ", stdout);
     }
     print_json_real((double)row->effects[XT_EFFECT_TRACKED + i]);
@@ -341,8 +345,13 @@ static void print_effects(const xt_store_row *row) {
   print_number(row->effects ? (double)row->effects[XT_EFFECT_KL_SOURCE] : (double)NAN);
   FILE *out = row->effects ? open_memstream(&text, &size) : NULL;
   for (size_t i = 0; out && i < row->tracked_count; i++)
-    fprintf(out, "%s%s %s '%s'=%.9g", i ? " | " : "", row->tracked[i].kind, row->tracked[i].answer,
-            row->tracked[i].spelling, (double)row->effects[XT_EFFECT_TRACKED + i]);
+    if (row->tracked[i].also)
+      fprintf(out, "%s%s %s=%.9g", i ? " | " : "", row->tracked[i].kind, row->tracked[i].answer,
+              (double)row->effects[XT_EFFECT_TRACKED + i]);
+    else
+      fprintf(out, "%s%s %s '%s'=%.9g", i ? " | " : "", row->tracked[i].kind,
+              row->tracked[i].answer, row->tracked[i].spelling,
+              (double)row->effects[XT_EFFECT_TRACKED + i]);
   if (out && fclose(out) == 0) print_cell(text, size, 0);
   free(text);
 }
