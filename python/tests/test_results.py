@@ -268,6 +268,13 @@ def test_plans_that_are_none(model, pairs, tmp_path, plan, message):
     assert caught.value.field.startswith("plan") and not (tmp_path / "a.db").exists()
 
 
+def test_plans_have_no_controls(model, pairs, tmp_path):
+    plan = [{"name": "a", "writes": [{"site": "attn", "source_layer": "i", "target_layer": "j"}]}]
+    with pytest.raises(xt.Error, match="are of sites alone: a") as caught:
+        model.sweep(pairs, plan=plan, controls="self", sites="attn", output=tmp_path / "a.db")
+    assert caught.value.field == "controls" and not (tmp_path / "a.db").exists()
+
+
 def test_effects_of_first_tokens(results):
     """Divergences, and the log-probabilities of tracked answers as JSON."""
     for site in ("ffn", "vanilla"):

@@ -333,16 +333,19 @@ static bool way_is_right(const xt_site *s) {
 }
 
 static xt_status check_heads(const xt_site *s, xt_error *error) {
-  char text[HEADS_SIZE];
+  char text[HEADS_SIZE], name[XT_SITE_NAME_SIZE];
   if (s->read != XT_TAP_ATTN || s->write != XT_TAP_ATTN)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "have attention heads at taps other than attn, which alone is made of heads");
-  if (s->from != XT_FROM_SOURCE || s->control > XT_CONTROL_SHUFFLED)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "have attention heads and a vector, a mean or a random vector, which have none");
   if (!format_heads(s, text, sizeof text))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "have more heads than a name of %d letters can list", HEADS_SIZE - 1);
+  if (s->from != XT_FROM_SOURCE || s->control > XT_CONTROL_SHUFFLED)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "have %s, but vectors, means and random vectors are of a module's output, and "
+                   "heads are slices of what enters its projection: they have only the controls "
+                   "self and shuffled",
+                   xt_site_format(*s, name));
   return XT_STATUS_OK;
 }
 

@@ -127,6 +127,11 @@ static xt_status choose_sites(xt_job *job, xt_error *error) {
   else
     TRY(xt_site_parse(task ? task->site : "attn", &job->sites[0], error));
   TRY(check_plain(job, given, error));
+  if (o->plan_count && o->control_count)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
+                   "are of sites alone: %.60s may write values of several places, for which no one "
+                   "value can stand; run controls without plans, into the same store",
+                   o->plans[0].name);
   const size_t written = add_variants(job->sites, given, o->variants, o->variant_count);
   o->site_count = add_controls(job->sites, written, o->controls, o->control_count);
   TRY(add_plans(job, error));

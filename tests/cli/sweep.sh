@@ -44,6 +44,16 @@ same "controls: sites" "$("$X" export controls.db | sed 's/.*"site": "\([^"]*\)"
 printf 'Swali la 3:\nJibu:' >target
 "$X" run -m "$model" --threads 1 --source-file target --target-file target --site attn --source-layer 5 --target-layer 1 --json >alone
 same "controls: self is run" "$("$X" export controls.db | grep '"doc_id": "q3".*"site": "attn+self", "source_layer": 5, "target_layer": 1,' | field ids)" "$(object_field transplanted ids <alone)"
+refuses "controls: heads have no random value" 3 "xtransplant sweep: sites: have attn+heads0.2+random, but vectors, means and random vectors are of a module's output, and heads are slices of what enters its projection: they have only the controls self and shuffled" \
+  "$X" sweep $small --pairs pairs.jsonl --site attn --heads 0,2 --control self,random -o new.db
+refuses "controls: heads have no mean" 3 "xtransplant sweep: sites: have attn+heads1+mean, but vectors, means and random vectors are of a module's output, and heads are slices of what enters its projection: they have only the controls self and shuffled" \
+  "$X" sweep $small --pairs pairs.jsonl --site attn --heads 1 --control mean -o new.db
+run "$X" sweep $small --pairs pairs.jsonl --site attn --heads 0,2 --control self,shuffled -o new.db --dry-run
+prints "controls: those that heads have" '^sites +attn\+heads0\.2,attn\+heads0\.2\+self,attn\+heads0\.2\+shuffled$'
+echo '[{"name": "x", "writes": [{"site": "attn", "source_layer": "i", "target_layer": "j"}]}]' >plan.json
+refuses "controls: plans have none" 2 "xtransplant sweep: --control: cannot be combined with --plan, whose interventions may write values of several places, for which no one value can stand; run the controls of sites without it, into the same file" \
+  "$X" sweep $small --pairs pairs.jsonl --site attn --control self --plan plan.json -o new.db
+same "refused controls leave nothing" "$(ls new.db* 2>/dev/null)" ""
 # rules, spans and positions: variants of each site, beside what is there, and what run gives
 cp whole.db ways.db
 run "$X" sweep $small $pairs --rule add,blend --alpha 2,-0.5 --span 2 -o ways.db --dry-run
