@@ -131,6 +131,7 @@ static xt_status compare_alone(xt_analysis *a, AnalysisGroup *g, xt_error *error
   TRY(scores_of_bits(a, g, g->vanilla, g->scored, &g->group.vanilla, error));
   xt_status status = bootstrap_draw(a, g, &b, error);
   if (!status) status = analysis_comparisons(a, g, &b, error);
+  if (!status) status = analysis_baselines(a, g, &b, error);
   if (!status) status = analysis_gaps(a, g, &b, error);
   bootstrap_free(&b);
   return status;
@@ -138,7 +139,7 @@ static xt_status compare_alone(xt_analysis *a, AnalysisGroup *g, xt_error *error
 
 static xt_status fill_comparisons(xt_analysis *a, xt_error *error) {
   for (size_t i = 0; i < a->count; i++) TRY(compare_alone(a, &a->groups[i], error));
-  return XT_STATUS_OK;
+  return analysis_adjust_strategies(a, error);
 }
 
 static xt_status create(xt_store *store, const xt_analysis_options *options,

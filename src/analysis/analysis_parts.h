@@ -133,6 +133,8 @@ xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *erro
 xt_status analysis_bounds(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 /* Adjusts p-values over all groups. */
 xt_status analysis_adjust(xt_analysis *a, xt_error *error);
+/* The same of strategies, the coarse choice and answers to source prompts alone. */
+xt_status analysis_adjust_strategies(xt_analysis *a, xt_error *error);
 
 /* ---- means by question ----------------------------------------------------------------------- */
 
@@ -213,7 +215,7 @@ const AnalysisSite *analysis_find_site(const AnalysisGroup *g, const char *name)
 /* Sites against the untouched model over all configurations, and against their controls. */
 xt_status analysis_controls(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 
-/* An analysis with only what analysis_comparisons computes, which takes a small part of the time of
+/* An analysis with only what analysis_comparisons and analysis_baselines compute, which takes a small part of the time of
  * a whole one. */
 xt_status analysis_create_comparisons(xt_store *store, const xt_analysis_options *options,
                                       xt_analysis **out, xt_error *error);

@@ -325,17 +325,30 @@ static xt_status add_comparisons(const xt_group *g, int baseline, int part, Fami
   return XT_STATUS_OK;
 }
 
+/* With the baselines before `end`. */
+static xt_status adjust_baselines(const xt_analysis *a, int end, Family *f, xt_error *error) {
+  for (int baseline = 0; baseline < end; baseline++)
+    for (int part = 0; part < PART_COUNT; part++) {
+      for (size_t g = 0; g < a->count; g++)
+        TRY(add_comparisons(&a->groups[g].group, baseline, part, f, error));
+      TRY(family_adjust(f, error));
+    }
+  return XT_STATUS_OK;
+}
+
 xt_status analysis_adjust(xt_analysis *a, xt_error *error) {
   Family f = {0};
   xt_status status;
   TRY_DONE(adjust_configurations(a, &f, error));
-  for (int baseline = 0; baseline < BASELINE_COUNT; baseline++)
-    for (int part = 0; part < PART_COUNT; part++) {
-      for (size_t g = 0; g < a->count; g++)
-        TRY_DONE(add_comparisons(&a->groups[g].group, baseline, part, &f, error));
-      TRY_DONE(family_adjust(&f, error));
-    }
+  status = adjust_baselines(a, BASELINE_COUNT, &f, error);
 done:
+  free(f.tests);
+  return status;
+}
+
+xt_status analysis_adjust_strategies(xt_analysis *a, xt_error *error) {
+  Family f = {0};
+  const xt_status status = adjust_baselines(a, ALL_WITH_VANILLA, &f, error);
   free(f.tests);
   return status;
 }

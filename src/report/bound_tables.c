@@ -151,7 +151,8 @@ xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *group
             "in the source's language where the store has it. The row of either right is "
             "the oracle of two candidates; pass@n is the unbiased estimate of the chance that one "
             "of n sampled answers is right. A bound of N candidates says something about "
-            "transplants only as far as it exceeds these.";
+            "transplants only as far as it exceeds these. p: sign-flip test by question, of each "
+            "comparison by itself.";
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
     table_column(t, columns[c][0], columns[c][1]);
   for (size_t g = 0; g < count; g++) {

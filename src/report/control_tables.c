@@ -32,7 +32,7 @@ static bool any_controls(const xt_group *g) {
 
 /* ---- all tasks ------------------------------------------------------------------------------- */
 
-static const char *const differences[] = {"gain", "low", "high", "p"};
+static const char *const differences[] = {"gain", "low", "high", "p", "Holm"};
 #define DIFFERENCE_CELLS (sizeof differences / sizeof *differences)
 static const char *const means[] = {"Layer pairs", "Accuracy", "Transplant there"};
 #define MEAN_CELLS (sizeof means / sizeof *means)
@@ -40,7 +40,8 @@ static const char *const means[] = {"Layer pairs", "Accuracy", "Transplant there
 static void difference_cells(Cell *cells, const xt_difference *d) {
   if (d->count == 0) return;
   const Cell out[DIFFERENCE_CELLS] = {cell_value(CELL_GAIN, d->gain), cell_value(CELL_GAIN, d->low),
-                                      cell_value(CELL_GAIN, d->high), cell_value(CELL_P, d->p)};
+                                      cell_value(CELL_GAIN, d->high), cell_value(CELL_P, d->p),
+                                      cell_value(CELL_P, d->holm)};
   memcpy(cells, out, sizeof out);
 }
 
@@ -80,7 +81,9 @@ static xt_status overall_table(xt_report *r, xt_error *error) {
           "gains over shuffled is due to the question's content; what shuffled or mean gain over "
           "self, to the source's language; what all have alike, to the disturbance. Differences "
           "are paired by question and configuration, with their %.0f%% bootstrap interval over "
-          "questions; p: sign-flip test by question. Coarse layers: the paper's choice.",
+          "questions; p: sign-flip test by question. Holm: p adjusted over the mean gains of all "
+          "sites in the store, or over all gains over controls, coarse ones included. Coarse "
+          "layers: the paper's choice.",
           100 * a->options.confidence);
       for (size_t c = 0; c < MEAN_CELLS; c++) table_column(t, "", means[c]);
       for (size_t c = 0; c < sizeof groups / sizeof *groups; c++)

@@ -22,9 +22,10 @@ static bool has_level(const xt_group *g, int level) {
 /* Columns in the order in which `accuracy_cells` and `gap_cells` fill them. */
 static void columns(Table *t, const xt_group *g) {
   static const char *const others[][2] = {
-      {"Gain", "points"},    {"Gain", "low"},    {"Gain", "high"},  {"Gain", "p"},
-      {"Bound", "observed"}, {"Bound", "noise"}, {"Bound", "left"}, {"Closed", "%"},
-      {"Closed", "low"},     {"Closed", "high"}, {"Cost", "runs"},  {"Cost", "tokens"}};
+      {"Gain", "points"}, {"Gain", "low"},       {"Gain", "high"},   {"Gain", "p"},
+      {"Gain", "Holm"},   {"Bound", "observed"}, {"Bound", "noise"}, {"Bound", "left"},
+      {"Closed", "%"},    {"Closed", "low"},     {"Closed", "high"}, {"Cost", "runs"},
+      {"Cost", "tokens"}};
   for (int level = 0; level < XT_LEVEL_COUNT; level++)
     if (has_level(g, level)) table_column(t, "Accuracy", level_name(level));
   table_column(t, "Accuracy", "all");
@@ -45,6 +46,7 @@ static Cell *gain_cells(Cell *cells, const xt_difference *d) {
   *cells++ = cell_value(CELL_GAIN, d->low);
   *cells++ = cell_value(CELL_GAIN, d->high);
   *cells++ = cell_value(CELL_P, d->p);
+  *cells++ = cell_value(CELL_P, d->holm);
   return cells;
 }
 
@@ -68,7 +70,11 @@ static xt_status group_table(xt_report *r, const xt_group *g, xt_error *error) {
   t->note = table_format(
       t,
       "Accuracy and gain over the untouched runs in per cent, with the %.0f%% bootstrap interval "
-      "over questions; p: sign-flip test. Bound: questions that some candidate or the untouched "
+      "over questions; p: sign-flip test; Holm: p adjusted over all such comparisons in the store, "
+      "of "
+      "all tasks, sites and strategies, the coarse choice and answers to source prompts. Bound: "
+      "questions that some "
+      "candidate or the untouched "
       "run answers; noise: the same bound if the candidates' answers had nothing to do with the "
       "question; left: the bound without what noise explains. Closed: gain as a share of the gap "
       "from untouched to what is left, with its paired interval; none if the gap's own interval "

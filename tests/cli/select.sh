@@ -99,8 +99,10 @@ run "$X" select --quiet --compare --candidates target-first -o s.db --json
 is_json "--compare --json is JSON" out
 cp out compared
 run "$X" report s.db -o rep --quiet
+same "--compare: Holm's p beside each" "$(grep -c '"p": [0-9.e-]*, "holm": [0-9.e-]*,' compared) $(grep '"strategy": "vote:target-first"' compared | field holm)" \
+  "12 $(sed -n 's/^"ffn, vote:target-first",//p' rep/strategies-xquad.csv | tr , '\n' | sed -n '11p' | sed 's/^1$/1.0/')"
 same "--compare: the report's figures" "$(grep '"strategy": "vote:target-first"' compared | field bound | cut -c1-11) $(grep -c '^"ffn, ' rep/strategies-xquad.csv) $(grep -c 'id="strategies-xquad"' rep/report.html)" \
-  "$(sed -n 's/^"ffn, vote:target-first",//p' rep/strategies-xquad.csv | tr , '\n' | sed -n '11p' | cut -c1-11) 12 1"
+  "$(sed -n 's/^"ffn, vote:target-first",//p' rep/strategies-xquad.csv | tr , '\n' | sed -n '12p' | cut -c1-11) 12 1"
 run "$X" select --quiet --compare --strategy vote --json -o xnli.db
 refuses "neither strategies nor --compare" 2 "xtransplant select: --strategy: missing; without it, --compare compares all" "$X" select -o s.db
 

@@ -23,8 +23,11 @@ static bool add_numbers(json_t *object, const xt_difference *gain, const xt_gap 
   const struct {
     const char *name;
     double value;
-  } gains[] = {
-      {"gain", gain->gain}, {"gain_low", gain->low}, {"gain_high", gain->high}, {"p", gain->p}};
+  } gains[] = {{"gain", gain->gain},
+               {"gain_low", gain->low},
+               {"gain_high", gain->high},
+               {"p", gain->p},
+               {"holm", gain->holm}};
   const char *name;
   double value;
   bool ok = true;
