@@ -628,7 +628,7 @@ def noise_of(g, i, texts):
 
 def compare_gap(c, where, g, got, site, strategy, chosen, keys, store):
     """What a strategy closes of the gap to its bound without noise, and its cost; chosen: 1, 0, or NaN where nothing was chosen."""
-    set_of = "ends" if strategy == "coarse" else strategy.split(":")[-1]
+    set_of = "ends" if strategy == "coarse" else strategy.split("@")[0].split(":")[-1]
     if set_of not in ("ends", "target-first", "source-last", "all"):
         return c.same(where + " gap", got["gap"], None)
     bound = candidates_of(g, "x:" + ("target-first" if set_of == "ends" else set_of))
@@ -750,7 +750,7 @@ def candidates_of(g, strategy):
         _, i, j = COARSE.get(g.task, ("ffn", 0, 0))
         return [(i % n) * n + j]
     sources, targets = {"ends": ((0, n - 1), first), "target-first": (range(n), first), "source-last": ((n - 1,), range(n)),
-                        "all": (range(n), range(n))}[strategy.split(":")[1]]
+                        "all": (range(n), range(n))}[strategy.split("@")[0].split(":")[1]]
     return sorted({i * n + j for i in sources for j in targets})
 
 

@@ -96,10 +96,15 @@ typedef struct xt_select_options {
   int folds; /* of the cross-validation; 0: 5. Instances of one question, as analysis.h joins
                 them, are in one fold */
   const xt_states *states; /* of the store's source prompts, for strategies that need them */
+  xt_store *chosen_for;    /* xt_selector_train: the store that the selector will choose for. What
+                              is asked there, too, is left out of what it learns from; NULL:
+                              nothing is */
 } xt_select_options;
 
 #define XT_STRATEGY_NAME_SIZE 48
-/* How the store names the strategy: "coarse", "entropy:ends", ... */
+/* How the store names the strategy: "coarse", "entropy:ends", ...; with a selector also what that
+ * has learned from, as the beginning of the file's name and a digest of its questions:
+ * "stumps:target-first@pilot.3fa9c201". */
 XT_API const char *xt_strategy_format(const xt_select_options *options,
                                       char buffer[XT_STRATEGY_NAME_SIZE]);
 
@@ -120,10 +125,19 @@ XT_API void xt_select_get_need(const xt_select_options *options, const char *tas
  * features are the entropies, log-probability, margin and length of the candidate, their
  * differences from the untouched run, its share of the vote, its layers, and the language.
  * Deterministic. Fewer than XT_SELECT_LEAST_QUESTIONS such questions, or only right or only wrong
- * candidates, are an XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
+ * candidates, are an XT_STATUS_INPUT error, and so is a store of which `chosen_for` asks everything.
+ * A question is the same if instances of one store would be (analysis.h), except that ids that are
+ * only numbers of lines say nothing in another store, or if its target prompt is. The caller frees
+ * *out with xt_selector_free. */
 XT_API xt_status xt_selector_train(xt_store *store, const xt_select_options *options,
                                    xt_selector **out, xt_error *error);
 XT_API void xt_selector_free(xt_selector *selector);
+
+typedef struct xt_selector_info {
+  size_t learned;  /* the store's questions, in each language, with a gold answer and candidates */
+  size_t left_out; /* more such questions, which chosen_for asks, too */
+} xt_selector_info;
+XT_API void xt_selector_get_info(const xt_selector *selector, xt_selector_info *out);
 
 typedef struct xt_select_counts {
   uint64_t selected; /* questions for which a choice was made */
@@ -135,7 +149,8 @@ typedef struct xt_select_counts {
 } xt_select_counts;
 
 /* Chooses for every question of the store that has its candidates, and writes the choices into the
- * store, which must be open for writing. `counts` may be NULL. */
+ * store, which must be open for writing. A selector that has learned from one of these questions is
+ * an XT_STATUS_ARGUMENT error. `counts` may be NULL. */
 XT_API xt_status xt_store_select(xt_store *store, const xt_select_options *options,
                                  xt_select_counts *counts, xt_error *error);
 

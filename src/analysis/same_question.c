@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "analysis/same_question.h"
 
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/groups.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tasks/task_table.h"
@@ -18,24 +21,47 @@ static uint64_t hash_of(const char *const *texts, size_t count) {
   return h ? h : 1;
 }
 
-/* What comes before the culture's name is the same for all, but for a date that a chat template may
- * write. */
-static uint64_t text_after_culture(const xt_task *task, const xt_question *q) {
-  size_t length;
-  const size_t at = task_culture_name(task, q->target, &length);
-  return hash_of((const char *const[]){task->name, q->target + at + length}, 2);
+/* hash_of, without the first place at which the last text has `omitted` (NULL: nothing is). */
+static uint64_t hash_without(const char *const *texts, size_t count, const char *omitted) {
+  const char *last = texts[count - 1], *at = omitted && last ? strstr(last, omitted) : NULL;
+  if (!at) return hash_of(texts, count);
+  const uint64_t h =
+      hash_fnv_continue(hash_of(texts, count - 1), last, (size_t)(at - last)); /* what is before */
+  return hash_fnv_continue(h, at + strlen(omitted), strlen(at + strlen(omitted)) + 1);
+}
+
+/* "12", or "12-cot": the id is the question's number. */
+static bool is_numbered(const xt_question *q, size_t id_length) {
+  char text[32];
+  const int length = snprintf(text, sizeof text, "%zu", q->number);
+  return q->id && (size_t)length == id_length && memcmp(text, q->id, id_length) == 0;
 }
 
 Asked asked_of(const xt_question *q) {
   const xt_task *task = xt_task_find(q->task);
-  Asked out = {.lang = hash_of(&q->lang, 1)};
-  if (!task) return out;
-  if (task->direction == XT_DIRECTION_FROM_LANGUAGE) {
-    out.text = text_after_culture(task, q);
-    return out;
+  const bool cot = q->id && group_is_cot(q->id),
+             to = task && task->direction == XT_DIRECTION_TO_LANGUAGE,
+             from = task && task->direction == XT_DIRECTION_FROM_LANGUAGE;
+  const char *source_end = cot && q->source_lang ? xt_language_cot(q->source_lang) : NULL,
+             *target_end = cot ? xt_language_cot(from ? TASK_PIVOT : q->lang) : NULL;
+  const char *const end = cot ? "-cot" : NULL;
+  Asked out = {.lang = hash_of((const char *const[]){q->lang, end}, 2)};
+  size_t length = q->id ? strlen(q->id) : 0;
+  if (cot) length -= strlen(end);
+  out.numbered = is_numbered(q, length);
+  out.target = hash_without((const char *const[]){"target", q->task, q->target}, 3, target_end);
+  if (to) {
+    out.id = hash_without((const char *const[]){"id", q->task, q->id}, 3, end);
+    out.source = hash_without((const char *const[]){"source", q->task, q->source_lang, q->source},
+                              4, source_end);
   }
-  out.id = hash_of((const char *const[]){q->task, q->id}, 2);
-  out.source = hash_of((const char *const[]){q->task, q->source_lang, q->source}, 3);
+  if (from) {
+    /* what comes before the name is the same for all, but for a date that a chat template may
+     * write */
+    const size_t at = task_culture_name(task, q->target, &length);
+    out.text = hash_without((const char *const[]){"text", q->task, q->target + at + length}, 3,
+                            target_end);
+  }
   return out;
 }
 
@@ -106,4 +132,43 @@ xt_status asked_join(const Asked *asked, size_t count, size_t *first, xt_error *
   for (size_t i = 0; i < count; i++) first[i] = root_of(first, i);
   free(keyed);
   return XT_STATUS_OK;
+}
+
+/* ---- of another store ------------------------------------------------------------------------ */
+
+enum { KEYS_MOST = 4 };
+
+/* The keys that mean the same in every store. */
+static size_t keys_of(const Asked *a, uint64_t keys[KEYS_MOST]) {
+  const uint64_t all[KEYS_MOST] = {a->numbered ? 0 : a->id, a->source, a->text, a->target};
+  size_t count = 0;
+  for (size_t k = 0; k < KEYS_MOST; k++)
+    if (all[k]) keys[count++] = all[k];
+  return count;
+}
+
+static int by_number(const void *a, const void *b) {
+  const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+xt_status asked_known(const Asked *asked, size_t count, const Asked *others, size_t other_count,
+                      bool *known, xt_error *error) {
+  uint64_t *keys = NULL, own[KEYS_MOST];
+  size_t *first = NULL, n = 0;
+  xt_status status;
+  TRY_DONE(MEM_ALLOC(&keys, other_count * KEYS_MOST, error));
+  TRY_DONE(MEM_ALLOC(&first, count, error));
+  TRY_DONE(asked_join(asked, count, first, error));
+  for (size_t i = 0; i < other_count; i++) n += keys_of(&others[i], keys + n);
+  if (n) qsort(keys, n, sizeof *keys, by_number);
+  for (size_t i = 0; i < count; i++) known[i] = false;
+  for (size_t i = 0; i < count && n; i++)
+    for (size_t k = keys_of(&asked[i], own); k-- > 0;)
+      if (bsearch(&own[k], keys, n, sizeof *keys, by_number)) known[first[i]] = true;
+  for (size_t i = 0; i < count; i++) known[i] = known[first[i]];
+done:
+  free(keys);
+  free(first);
+  return status;
 }

@@ -3,70 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/select_fits.h"
 #include "analysis/select_rules.h"
+#include "analysis/select_selector.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "store/store_selections.h"
 
 #define DEFAULT_FOLDS 5
-
-struct xt_selector {
-  Layout layout;
-  xt_strategy strategy;
-  Fit fit;
-};
-
-/* Learns from every question outside a fold; fold < 0: from all. */
-static xt_status learn(Fit *fit, const QuestionSet *set, const char *path, int fold, int folds,
-                       xt_error *error) {
-  size_t *rows, n = 0;
-  *fit = (Fit){0};
-  TRY(MEM_ALLOC(&rows, set->count, error));
-  for (size_t i = 0; i < set->count; i++)
-    if (fold < 0 || !question_set_in_fold(set, i, fold, folds)) rows[n++] = i;
-  xt_status status;
-  if (fold >= 0 && n == set->count && n) /* an empty fold has nothing to choose for */
-    status = XT_STATUS_OK;
-  else
-    status = fit_learn(fit, set, rows, n, fold < 0 ? "" : " outside each fold", path, error);
-  free(rows);
-  return status;
-}
-
-xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out,
-                            xt_error *error) {
-  xt_selector *selector;
-  QuestionSet set;
-  *out = NULL;
-  TRY(OPTIONS_CHECK(options, error));
-  if ((unsigned)options->strategy > XT_STRATEGY_CONTEXTUAL ||
-      !xt_strategy_learns(options->strategy))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1,
-                   "is not a strategy that learns");
-  TRY(MEM_ALLOC(&selector, 1, error));
-  selector->strategy = options->strategy;
-  xt_status status = question_set_load(&set, store, options, error);
-  if (!status) status = learn(&selector->fit, &set, store->db.path, -1, 1, error);
-  if (!status) {
-    selector->layout = set.layout;
-    selector->fit.layout = &selector->layout;
-    set.layout.languages = NULL;
-    *out = selector;
-  } else {
-    fit_deinit(&selector->fit);
-    free(selector);
-  }
-  question_set_deinit(&set);
-  return status;
-}
-
-void xt_selector_free(xt_selector *selector) {
-  if (!selector) return;
-  fit_deinit(&selector->fit);
-  free(selector->layout.languages);
-  free(selector);
-}
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 
@@ -91,10 +34,25 @@ static xt_status pick_by_rule(Picks *p, xt_error *error) {
 }
 
 static xt_status pick_by_selector(Picks *p, const xt_selector *selector, xt_error *error) {
-  xt_status status = XT_STATUS_OK;
+  xt_status status = selector_check(selector, p->set, error);
   for (size_t i = 0; i < p->set->count && !status; i++)
     status =
         fit_choose(&selector->fit, p->set->options, &p->set->questions[i], &p->choices[i], error);
+  return status;
+}
+
+/* Learns from every question outside a fold. */
+static xt_status learn(Fit *fit, const QuestionSet *set, const char *path, int fold, int folds,
+                       xt_error *error) {
+  size_t *rows, n = 0;
+  *fit = (Fit){0};
+  TRY(MEM_ALLOC(&rows, set->count, error));
+  for (size_t i = 0; i < set->count; i++)
+    if (!question_set_in_fold(set, i, fold, folds)) rows[n++] = i;
+  xt_status status = XT_STATUS_OK;
+  if (n < set->count || !n) /* an empty fold has nothing to choose for */
+    status = fit_learn(fit, set, rows, n, " outside each fold", path, error);
+  free(rows);
   return status;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analysis/groups.h"
+#include "analysis/select_selector.h"
 #include "base/hash.h"
 #include "base/mem.h"
 
@@ -65,22 +66,25 @@ bool xt_strategy_needs_states(xt_strategy strategy) { return strategies[strategy
 bool xt_strategy_needs_labels(xt_strategy strategy) { return strategies[strategy].reads.labels; }
 
 const char *xt_strategy_format(const xt_select_options *o, char buffer[XT_STRATEGY_NAME_SIZE]) {
+  const bool learned = o->selector && xt_strategy_learns(o->strategy);
   if (o->strategy == XT_STRATEGY_COARSE)
     snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s", strategy_names[o->strategy]);
   else
-    snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s:%s", strategy_names[o->strategy],
-             candidate_names[o->candidates]);
+    snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s:%s%s%s", strategy_names[o->strategy],
+             candidate_names[o->candidates], learned ? "@" : "", learned ? o->selector->from : "");
   return buffer;
 }
 
 bool strategy_parse(const char *name, xt_select_options *out) {
   char text[XT_STRATEGY_NAME_SIZE];
+  const size_t length = strcspn(name, "@"); /* what follows says what it has learned from */
   *out = (xt_select_options){0};
   for (int s = 0; strategy_names[s]; s++)
     for (int c = 0; candidate_names[c]; c++) {
       out->strategy = (xt_strategy)s;
       out->candidates = (xt_candidates)c;
-      if (strcmp(xt_strategy_format(out, text), name) == 0) return true;
+      xt_strategy_format(out, text);
+      if (strlen(text) == length && memcmp(text, name, length) == 0) return true;
     }
   return false;
 }

@@ -69,17 +69,17 @@ static xt_status group_table(xt_report *r, const xt_group *g, xt_error *error) {
                           report_group_title(r, g));
   t->note = table_format(
       t,
-      "Accuracy and gain over the untouched runs in per cent, with the %.0f%% bootstrap interval "
-      "over questions; p: sign-flip test; Holm: p adjusted over all such comparisons in the store, "
-      "of "
-      "all tasks, sites and strategies, the coarse choice and answers to source prompts. Bound: "
-      "questions that some "
-      "candidate or the untouched "
-      "run answers; noise: the same bound if the candidates' answers had nothing to do with the "
-      "question; left: the bound without what noise explains. Closed: gain as a share of the gap "
-      "from untouched to what is left, with its paired interval; none if the gap's own interval "
-      "reaches 0. Candidates of a bound: every layer into the first, or more if the strategy "
-      "chooses among more. Cost: responses that are generated for a question, and their tokens.",
+      "Accuracy and gain over the untouched runs in per cent, with the %.0f%% bootstrap "
+      "interval over questions; p: sign-flip test; Holm: p adjusted over all such comparisons "
+      "in the store, of all tasks, sites and strategies, the coarse choice and answers to "
+      "source prompts. A strategy with @ has learned from the results file that it names, "
+      "without the questions that this one asks, too; others that learn, by folds. Bound: "
+      "questions that some candidate or the untouched run answers; noise: the same bound if "
+      "the candidates' answers had nothing to do with the question; left: the bound without "
+      "what noise explains. Closed: gain as a share of the gap from untouched to what is left, "
+      "with its paired interval; none if the gap's own interval reaches 0. Candidates of a "
+      "bound: every layer into the first, or more if the strategy chooses among more. Cost: "
+      "responses that are generated for a question, and their tokens.",
       100 * r->main.analysis->options.confidence);
   columns(t, g);
   if ((row = table_row(t, "untouched"))) accuracy_cells(row->cells, g, &g->vanilla);

@@ -107,12 +107,37 @@ run "$X" select --quiet --compare --strategy vote --json -o xnli.db
 refuses "neither strategies nor --compare" 2 "xtransplant select: --strategy: missing; without it, --compare compares all" "$X" select -o s.db
 
 # ---- learned on one file, applied to another
-"$X" sweep $small $pairs --site ffn --target-layers first --lang sw -o pilot.db
+sed 's/"id": "q/"id": "r/; s/Question/Riddle/; s/swali/fumbo/' pairs.jsonl >riddles.jsonl
+"$X" sweep $small --pairs riddles.jsonl --site ffn --target-layers first --lang sw -o pilot.db
 "$X" sweep $small $pairs --site ffn --target-layers first --lang tr -o unseen.db
-run "$X" select --quiet --strategy logistic,stumps --train pilot.db -o unseen.db --json
+run "$X" select --strategy logistic,stumps --train pilot.db -o unseen.db --json
 expect "--train" 0
 same "--train: all questions" "$(grep -c '"questions": 24,' out)" 2
+same "--train: nothing is left out" "$(grep -c 'left out' err)" 0
 same "--train leaves the other file alone" "$("$X" export pilot.db --selections | wc -l | tr -d ' ')" 0
+prints "--train: the file is named" '"strategy": "stumps:target-first@pilot\.[0-9a-f]{8}"'
+# some of the questions are asked in both: by source prompt in another language, or by id where the source differs
+"$X" sweep $small $pairs --site ffn --target-layers first --lang sw --limit 3 -o pilot.db
+sed -n '9p' pairs.jsonl | sed 's/"lang": "sw"/"lang": "de"/; s/Question/Say, question/; s/swali/frage/' >fourth.jsonl
+"$X" sweep $small --pairs fourth.jsonl --site ffn --target-layers first -o pilot.db
+run "$X" select --strategy stumps --train pilot.db -o unseen.db
+expect "--train with some of the questions" 0
+same "--train: what is asked in both is left out" "$(sed -n 's/^pilot.db: //p' err)" \
+  "stumps:target-first learns from 24 questions; 4 are left out, because unseen.db asks them, too"
+# kept beside what is learned by folds, and told apart, also by another file's content
+run "$X" select --quiet --strategy stumps --folds 24 -o unseen.db
+expect "by folds, after --train" 0
+run "$X" select --quiet --compare --strategy stumps --folds 24 -o unseen.db
+same "--compare tells them apart" "$(sed -n 's/^ffn, stumps:\([a-z-]*@*[a-z]*\).*/\1/p' out | sort | uniq -c | tr -s ' \n' ' ')" \
+  " 4 target-first 8 target-first@pilot "
+prints "--compare says what @ is" 'learned from'
+refuses_like "--train with the file itself" 3 "^xtransplant select: unseen.db: all of its 24 questions with a gold answer are asked in unseen.db, too; a strategy must not learn from the questions that it chooses for$" \
+  "$X" select --quiet --strategy stumps --train unseen.db -o unseen.db
+"$X" sweep $small $pairs --site ffn --target-layers first --lang sw -o languages.db
+refuses_like "--train with the questions in another language" 3 "^xtransplant select: languages.db: all of its 24 questions with a gold answer are asked in unseen.db, too;" \
+  "$X" select --quiet --strategy stumps --train languages.db -o unseen.db
+refuses_like "--train with too few others" 3 "^xtransplant select: few.db: 10 questions with a gold answer have all their candidates; learning needs 20 besides the 14 that unseen.db asks, too$" \
+  sh -c "head -20 riddles.jsonl >few.jsonl; sed -n '21,48p' pairs.jsonl >>few.jsonl; $X sweep $small --pairs few.jsonl --site ffn --target-layers first --lang sw -o few.db && $X select --quiet --strategy stumps --train few.db -o unseen.db"
 
 # ---- merging
 "$X" sweep $small $pairs --site ffn --source-layers first,last --target-layers first --shard 1/2 -o one.db

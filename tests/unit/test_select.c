@@ -168,33 +168,39 @@ static void add_lesson(Made *m, int index, const char *lang, Rng *rng) {
   }
 }
 
-static void fill(Made *m, const char *name, uint64_t seed) {
+/* Questions from number `first` on. */
+static void fill_from(Made *m, const char *name, uint64_t seed, int first) {
   Rng rng = {seed};
   xt_error error;
   made_open(m, name, "xquad");
-  for (int i = 0; i < QUESTIONS; i++) {
+  for (int i = first; i < first + QUESTIONS; i++) {
     add_lesson(m, i, "sw", &rng);
     add_lesson(m, i, "tr", &rng);
   }
   ASSERT_OK(xt_store_commit(m->store, 0, &error));
 }
 
+static void fill(Made *m, const char *name, uint64_t seed) { fill_from(m, name, seed, 0); }
+
 static void test_learning(void **state) {
   (void)state;
   Made pilot, unseen;
   xt_error error;
   fill(&pilot, "pilot.db", 3);
-  fill(&unseen, "unseen.db", 4);
+  fill_from(&unseen, "unseen.db", 4, QUESTIONS);
   for (int s = XT_STRATEGY_LOGISTIC; s <= XT_STRATEGY_STUMPS; s++) {
     const xt_select_options o = {.strategy = (xt_strategy)s,
                                  .candidates = XT_CANDIDATES_TARGET_FIRST};
-    char name[XT_STRATEGY_NAME_SIZE];
+    char name[XT_STRATEGY_NAME_SIZE], learned[XT_STRATEGY_NAME_SIZE];
     xt_selector *selector;
     xt_strategy_format(&o, name);
     ASSERT_OK(xt_selector_train(pilot.store, &o, &selector, &error));
+    xt_select_options with = o;
+    with.selector = selector;
+    xt_strategy_format(&with, learned);
     const xt_select_counts counts = select_by(&unseen, o.strategy, o.candidates, selector);
     assert_int_equal(counts.selected, 2 * QUESTIONS);
-    const xt_selection_row row = summary(&unseen, name);
+    const xt_selection_row row = summary(&unseen, learned);
     assert_int_equal(row.questions, 2 * QUESTIONS);
     assert_int_equal(row.vanilla, 2 * QUESTIONS / 5);
     assert_int_equal(row.bound, 2 * QUESTIONS * 4 / 5);
@@ -213,6 +219,75 @@ static void test_learning(void **state) {
     assert_int_equal(select_by(&pilot, o.strategy, o.candidates, NULL).changed, 0);
   }
   made_close(&unseen);
+  made_close(&pilot);
+}
+
+static size_t learned_from(Made *m, xt_select_options o, Made *chosen_for, size_t *left_out,
+                           char name[XT_STRATEGY_NAME_SIZE]) {
+  xt_error error;
+  xt_selector *selector;
+  xt_selector_info info;
+  o.candidates = XT_CANDIDATES_TARGET_FIRST;
+  o.chosen_for = chosen_for->store;
+  ASSERT_OK(xt_selector_train(m->store, &o, &selector, &error));
+  xt_selector_get_info(selector, &info);
+  o.selector = selector;
+  xt_strategy_format(&o, name);
+  *left_out = info.left_out;
+  ASSERT_OK(xt_store_select(chosen_for->store, &o, NULL, &error));
+  xt_selector_free(selector);
+  return info.learned;
+}
+
+/* A selector never learns from the questions that it chooses for: those of the other store are left
+ * out, in every language, or refused. Ids that are line numbers say nothing of another store. */
+static void test_learning_apart(void **state) {
+  (void)state;
+  Made pilot, some, same, other;
+  xt_error error;
+  xt_selector *selector;
+  char name[XT_STRATEGY_NAME_SIZE], again[XT_STRATEGY_NAME_SIZE];
+  size_t left_out;
+  const xt_select_options o = {.strategy = XT_STRATEGY_STUMPS,
+                               .candidates = XT_CANDIDATES_TARGET_FIRST};
+  fill(&pilot, "pilot-apart.db", 3);
+  fill(&same, "same.db", 4);
+  fill_from(&some, "some.db", 5, QUESTIONS - 10);
+  fill_from(&other, "other.db", 6, QUESTIONS);
+  /* ten questions, in two languages */
+  assert_int_equal(learned_from(&pilot, o, &some, &left_out, name), 2 * (QUESTIONS - 10));
+  assert_int_equal(left_out, 20);
+  assert_int_equal(summary(&some, name).questions, 2 * QUESTIONS);
+  /* kept beside the choices by folds, and told apart */
+  assert_int_equal(strncmp(name, "stumps:target-first@pilot-apart.", 32), 0);
+  select_by(&some, o.strategy, o.candidates, NULL);
+  assert_int_equal(summary(&some, name).questions, 2 * QUESTIONS);
+  assert_int_equal(summary(&some, "stumps:target-first").questions, 2 * QUESTIONS);
+  assert_true(summary(&some, name).bound == summary(&some, "stumps:target-first").bound);
+  /* the same file has the same name, another file another one */
+  learned_from(&pilot, o, &other, &left_out, again);
+  assert_int_equal(left_out, 0);
+  assert_string_equal(again, name);
+  learned_from(&same, o, &other, &left_out, again);
+  assert_string_not_equal(again, name);
+  /* nothing is left, also of the store itself */
+  xt_select_options all = o;
+  Made *const both[] = {&same, &pilot};
+  for (int i = 0; i < 2; i++) {
+    all.chosen_for = both[i]->store;
+    assert_int_equal(xt_selector_train(pilot.store, &all, &selector, &error), XT_STATUS_INPUT);
+    assert_non_null(strstr(error.message, "must not learn from the questions"));
+  }
+  /* and without being told of the other store it is refused there */
+  ASSERT_OK(xt_selector_train(pilot.store, &o, &selector, &error));
+  all = o;
+  all.selector = selector;
+  assert_int_equal(xt_store_select(some.store, &all, NULL, &error), XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "has learned from 20 of the 120 questions"));
+  xt_selector_free(selector);
+  made_close(&other);
+  made_close(&some);
+  made_close(&same);
   made_close(&pilot);
 }
 
@@ -359,11 +434,10 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules),
-                                     cmocka_unit_test(test_vote_of_options),
-                                     cmocka_unit_test(test_learning),
-                                     cmocka_unit_test(test_gains),
-                                     cmocka_unit_test(test_folds_do_not_leak),
-                                     cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_rules),    cmocka_unit_test(test_vote_of_options),
+      cmocka_unit_test(test_learning), cmocka_unit_test(test_learning_apart),
+      cmocka_unit_test(test_gains),    cmocka_unit_test(test_folds_do_not_leak),
+      cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests_name("select", tests, NULL, NULL);
 }

@@ -97,7 +97,9 @@ static const Option options[] = {
      .field = OPTION_FIELD(SelectArguments, const char *, train),
      .value = "FILE",
      .help = "for strategies that learn: the results file of a PilotSet, of the same task or "
-             "another, to learn from; without it, they are cross-validated on the output file"},
+             "another, to learn from, without the questions that the output file asks, too; "
+             "without it, "
+             "they are cross-validated on the output file"},
     {.name = "folds",
      .type = OPTION_INT,
      .field = OPTION_FIELD(SelectArguments, int, folds),
@@ -350,12 +352,13 @@ static xt_status execute(Select *s, xt_error *error) {
   if (runs) status = check_answers(s, error);
   if (!status && runs) status = select_describe(s, error);
   if (!status && !runs) status = xt_store_open(a->output, XT_STORE_WRITE, &s->store, error);
-  if (!status) status = select_train(s, error);
+  if (!status && runs) status = select_train(s, NULL, error);
   for (int i = 0; i < s->count && runs && !status; i++)
     status = complete(s, &s->strategies[i], error);
   if (!status) store_report_waiting(s->store, a->model.quiet);
   if (s->added)
     cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
+  if (!status) status = select_train(s, s->store, error);
   if (!status) status = select_read_states(s, error);
   if (!status) status = choose_all(s, error);
   if (!status) status = store_note_coverage(s->store, a->model.quiet, error);
@@ -395,33 +398,31 @@ const Verb verb_select = {
     .name = "select",
     .summary = "choose layers for each question and print how much accuracy that gains",
     .about =
-        "A strategy chooses one transplant for each question among several candidates. This verb "
-        "runs the candidates that the results file does not have yet, lets each strategy choose, "
-        "stores the choices in the file, and prints the accuracy of the untouched responses, of "
-        "the chosen ones, and of two upper bounds (bound: some candidate is right; N bound: some "
-        "source layer is right when written into the first layer), with the share of the gap "
-        "between untouched and bound that the choices close. The next line gives the gain of the "
-        "choices over the untouched model (minus vanilla) and over the coarse strategy (minus "
-        "coarse) in percentage points, with the 95% bootstrap interval and the p-value of a "
-        "sign-flip test. Both are by question: the same question in several languages counts as "
-        "one. These p-values are not adjusted for the number of comparisons; --compare and the "
-        "verb report have Holm's beside them. Strategies: coarse uses fixed layers that depend on "
-        "the kind of task; "
-        "entropy, mean-entropy and logprob choose the candidate that the model is most certain "
-        "of; vote chooses the answer that most candidates give, calibrated counts a vote less if "
-        "its configuration gives the same answer to other questions, and control counts only "
-        "votes that are others with the control's source; contextual chooses the option that is "
-        "likelier than it is for other questions under the same configuration, and needs the "
-        "log-probabilities of options' labels, which sweep stores. The others learn from questions "
-        "with "
-        "known answers and may also choose the untouched run: logistic, stumps and controller "
-        "what a right response looks like, weighted-vote and sequence which candidates are "
-        "accurate (sequence runs only as many as can change the vote), neighbours and probe, from "
-        "the source "
-        "prompt's activations, which candidate to run at all. Candidates: ends (first or last "
-        "layer into the first layer), "
-        "target-first (every layer into the first), source-last (the last layer into every "
-        "layer), all (every layer into every layer).",
+        "A strategy chooses one transplant for each question among several candidates. This "
+        "verb runs the candidates that the results file does not have yet, lets each strategy "
+        "choose, stores the choices in the file, and prints the accuracy of the untouched "
+        "responses, of the chosen ones, and of two upper bounds (bound: some candidate is "
+        "right; N bound: some source layer is right when written into the first layer), with "
+        "the share of the gap between untouched and bound that the choices close. The next line "
+        "gives the gain of the choices over the untouched model (minus vanilla) and over the "
+        "coarse strategy (minus coarse) in percentage points, with the 95% bootstrap interval "
+        "and the p-value of a sign-flip test. Both are by question: the same question in "
+        "several languages counts as one. These p-values are not adjusted for the number of "
+        "comparisons; --compare and the verb report have Holm's beside them. Strategies: coarse "
+        "uses fixed layers that depend on the kind of task; entropy, mean-entropy and logprob "
+        "choose the candidate that the model is most certain of; vote chooses the answer that "
+        "most candidates give, calibrated counts a vote less if its configuration gives the "
+        "same answer to other questions, and control counts only votes that are others with the "
+        "control's source; contextual chooses the option that is likelier than it is for other "
+        "questions under the same configuration, and needs the log-probabilities of options' "
+        "labels, which sweep stores. The others learn from questions with known answers, those "
+        "of --train or of the other folds, and never from the ones that they choose for. They "
+        "may also choose the untouched run: logistic, stumps and controller what a right "
+        "response looks like, weighted-vote and sequence which candidates are accurate "
+        "(sequence runs only as many as can change the vote), neighbours and probe, from the "
+        "source prompt's activations, which candidate to run at all. Candidates: ends (first or "
+        "last layer into the first layer), target-first (every layer into the first), "
+        "source-last (the last layer into every layer), all (every layer into every layer).",
     .example = "xtransplant select -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_unseen "
                "--strategy coarse,entropy,vote -o unseen.db",
     OPTION_TABLE(options),

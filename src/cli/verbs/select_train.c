@@ -59,26 +59,53 @@ xt_status select_read_states(Select *s, xt_error *error) {
   return status;
 }
 
-xt_status select_train(Select *s, xt_error *error) {
+static xt_status open_pilot(Select *s, xt_error *error) {
   const char *hash, *name, *file = s->arguments->train;
   xt_store_info pilot;
-  xt_status status = XT_STATUS_OK;
-  for (int i = 0; i < s->count && file; i++) {
-    xt_select_options *o = &s->strategies[i];
-    if (!xt_strategy_learns(o->strategy)) continue;
-    if (!s->pilot) TRY_DONE(xt_store_open(file, XT_STORE_READ, &s->pilot, error));
-    TRY_DONE(xt_store_get_info(s->pilot, &pilot, error));
-    TRY_DONE(own_hash(s, &hash, &name, error));
-    if (strcmp(pilot.model_hash, hash) != 0)
-      TRY_DONE(error_set(error, XT_STATUS_ARGUMENT, file, "model", -1,
-                         "has responses of another model (%s) than %s (%s)", pilot.model_name,
-                         s->arguments->sweep.output, name));
-    if (xt_strategy_needs_states(o->strategy) && !s->pilot_states)
-      TRY_DONE(read_states(s, s->pilot, &s->pilot_states, error));
-    o->states = s->pilot_states;
-    TRY_DONE(xt_selector_train(s->pilot, o, &s->selectors[i], error));
-    o->selector = s->selectors[i];
-  }
+  xt_status status;
+  if (s->pilot) return XT_STATUS_OK;
+  TRY_DONE(xt_store_open(file, XT_STORE_READ, &s->pilot, error));
+  TRY_DONE(xt_store_get_info(s->pilot, &pilot, error));
+  TRY_DONE(own_hash(s, &hash, &name, error));
+  if (strcmp(pilot.model_hash, hash) != 0)
+    TRY_DONE(error_set(error, XT_STATUS_ARGUMENT, file, "model", -1,
+                       "has responses of another model (%s) than %s (%s)", pilot.model_name,
+                       s->arguments->sweep.output, name));
 done:
+  return status;
+}
+
+static void tell(const Select *s, const char *strategy, const xt_selector_info *info) {
+  if (info->left_out)
+    cli_note(s->arguments->sweep.model.quiet,
+             "%s: %s learns from %zu questions; %zu are left out, because %s asks them, too",
+             s->arguments->train, strategy, info->learned, info->left_out,
+             s->arguments->sweep.output);
+}
+
+static xt_status train(Select *s, int index, xt_store *chosen_for, xt_error *error) {
+  xt_select_options *o = &s->strategies[index];
+  xt_selector_info info;
+  xt_status status;
+  TRY_DONE(open_pilot(s, error));
+  if (xt_strategy_needs_states(o->strategy) && !s->pilot_states)
+    TRY_DONE(read_states(s, s->pilot, &s->pilot_states, error));
+  xt_selector_free(s->selectors[index]);
+  o->selector = s->selectors[index] = NULL;
+  o->states = s->pilot_states;
+  o->chosen_for = chosen_for;
+  TRY_DONE(xt_selector_train(s->pilot, o, &s->selectors[index], error));
+  if (chosen_for) o->selector = s->selectors[index];
+  xt_selector_get_info(s->selectors[index], &info);
+  tell(s, s->names[index], &info);
+  xt_strategy_format(o, s->names[index]);
+done:
+  return status;
+}
+
+xt_status select_train(Select *s, xt_store *chosen_for, xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < s->count && s->arguments->train && !status; i++)
+    if (xt_strategy_learns(s->strategies[i].strategy)) status = train(s, i, chosen_for, error);
   return status;
 }

@@ -32,8 +32,10 @@ typedef struct Select {
 
 /* Describes the model, and hashes it. */
 xt_status select_describe(Select *select, xt_error *error);
-/* Learns from --train's file for the strategies that learn. */
-xt_status select_train(Select *select, xt_error *error);
+/* Learns from --train's file for the strategies that learn, without the questions of the store that
+ * they choose for, and says how many these are. NULL: that store is not there yet; it is found only
+ * whether there is something to learn from. */
+xt_status select_train(Select *select, xt_store *chosen_for, xt_error *error);
 /* Reads the activations of the questions that are chosen for, if a strategy needs them. */
 xt_status select_read_states(Select *select, xt_error *error);
 
