@@ -5,13 +5,16 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/parallel.h"
 
 enum { HOST_ROWS = 4, LANES = 16 };
 
 static size_t vocab_of(const References *r) { return (size_t)r->session->model->config.vocab; }
 
 uint64_t references_bytes(const xt_model *m, uint64_t count) {
-  return (2 * count + HOST_ROWS) * (uint64_t)m->config.vocab * sizeof(float);
+  const uint64_t vocab = (uint64_t)m->config.vocab;
+  return (2 * count + HOST_ROWS) * vocab * sizeof(float) +
+         (vocab + (uint64_t)compare_blocks(m->config.vocab)) * sizeof(double);
 }
 
 xt_status tracked_check(const xt_model *m, const int32_t *ids, size_t count, size_t index,
@@ -43,6 +46,7 @@ xt_status references_create(References *r, xt_session *s, int count, xt_error *e
   *r = (References){.session = s, .count = count};
   TRY(MEM_ALLOC(&r->logprob, (size_t)count, error));
   TRY(MEM_ALLOC(&r->host, HOST_ROWS * vocab_of(r), error));
+  TRY(MEM_ALLOC(&r->weights, vocab_of(r) + (size_t)compare_blocks(s->model->config.vocab), error));
   return be->ops->alloc(be, 2 * (size_t)count * vocab_of(r) * sizeof(float), &r->distributions,
                         error);
 }
@@ -52,21 +56,67 @@ void references_release(References *r) {
   r->session->backend->ops->release(r->session->backend, r->distributions);
   free(r->logprob);
   free(r->host);
+  free(r->weights);
   *r = (References){0};
+}
+
+/* A row of logits and what becomes of it, a block of BACKEND_COMPARE_BLOCK ids at a time: sums of
+ * blocks are added up in order, so that the bits do not depend on the number of threads. */
+typedef struct Row {
+  float *q, *s;    /* [vocab] as CompareArgs has them */
+  double *weights; /* [vocab]: e^s */
+  double *sums;    /* [blocks]: the largest logit, then the sum of weights */
+  size_t vocab;
+  double largest, mass;
+} Row;
+
+static size_t block_end(const Row *r, size_t block) {
+  const size_t end = (block + 1) * BACKEND_COMPARE_BLOCK;
+  return end < r->vocab ? end : r->vocab;
+}
+
+static void block_largest(void *context, size_t block, int thread) {
+  Row *r = context;
+  size_t v = block * BACKEND_COMPARE_BLOCK;
+  float largest = r->s[v];
+  (void)thread;
+  for (; v < block_end(r, block); v++) largest = r->s[v] > largest ? r->s[v] : largest;
+  r->sums[block] = (double)largest;
+}
+
+static void block_weights(void *context, size_t block, int thread) {
+  Row *r = context;
+  double mass = 0;
+  (void)thread;
+  for (size_t v = block * BACKEND_COMPARE_BLOCK; v < block_end(r, block); v++)
+    mass += r->weights[v] = exp((double)(r->s[v] -= (float)r->largest));
+  r->sums[block] = mass;
+}
+
+static void block_shares(void *context, size_t block, int thread) {
+  Row *r = context;
+  (void)thread;
+  for (size_t v = block * BACKEND_COMPARE_BLOCK; v < block_end(r, block); v++)
+    r->q[v] = (float)(r->weights[v] / r->mass);
 }
 
 void references_set(References *r, int index, Dev logits) {
   Backend *be = r->session->backend;
-  const size_t vocab = vocab_of(r);
-  float *q = r->host, *s = q + vocab;
-  double mass = 0;
-  be->ops->download(be, s, logits, vocab * sizeof *s);
-  float largest = s[0];
-  for (size_t v = 1; v < vocab; v++) largest = s[v] > largest ? s[v] : largest;
-  for (size_t v = 0; v < vocab; v++) mass += exp((double)(s[v] -= largest));
-  for (size_t v = 0; v < vocab; v++) q[v] = (float)(exp((double)s[v]) / mass);
-  be->ops->upload(be, dev_at(r->distributions, 2 * (size_t)index * vocab), q,
-                  2 * vocab * sizeof *q);
+  const size_t vocab = vocab_of(r), blocks = (size_t)compare_blocks((int)vocab);
+  Row row = {.q = r->host,
+             .s = r->host + vocab,
+             .weights = r->weights,
+             .sums = r->weights + vocab,
+             .vocab = vocab};
+  be->ops->download(be, row.s, logits, vocab * sizeof *row.s);
+  parallel_for(be->pool, blocks, block_largest, &row);
+  row.largest = row.sums[0];
+  for (size_t b = 1; b < blocks; b++) row.largest = fmax(row.largest, row.sums[b]);
+  parallel_for(be->pool, blocks, block_weights, &row);
+  for (size_t b = 0; b < blocks; b++) row.mass += row.sums[b];
+  parallel_for(be->pool, blocks, block_shares, &row);
+  be->ops->upload(be, dev_at(r->distributions, 2 * (size_t)index * vocab), row.q,
+                  2 * vocab * sizeof *row.q);
 }
 
 float references_divergence(const float *sums, int blocks, float reference, float own) {

@@ -13,6 +13,7 @@ typedef struct References {
   Dev distributions; /* [count][2][vocab] as CompareArgs has them */
   float *logprob;    /* [count] of the best token; NaN: settings force the token */
   float *host;       /* room for four rows of the vocabulary */
+  double *weights;   /* room for one, and a number for each block of it */
 } References;
 
 /* What a row is compared with. */

@@ -69,6 +69,15 @@ run "$X" bench -m "$model" --prompt-tokens 32 --rows 1,4 --new-tokens 3 --repeat
 same "bench --json" "$code $(field prompt_tokens <out) $(grep -o '"rows": [0-9]*' out | tr -d '\n')" '0 32 "rows": 1"rows": 4'
 same "bench --json: processor time" "$(grep -o '"processor_seconds": [0-9.e-]*' out | awk '$2 > 0 && $2 < 60' | wc -l)" 3
 is_json "bench --json is JSON" out
+run "$X" bench -m "$model" --sweep attn --source-layers last --target-layers first -p 16 -n 2 --effects 5 --repeats 2
+expect "bench --effects" 0
+prints "bench --effects: what was swept" '^sweep: 1 instance, 2 responses, 2 new tokens; a vocabulary of [0-9]+, 5 tracked tokens a question$'
+prints "bench --effects: rounds" '^round 2  +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$'
+prints "bench --effects: both times" '^Numbers of first tokens take [-+][0-9.]+% processor time, [-+][0-9.]+% time'
+run "$X" bench -m "$model" --sweep attn --source-layers last --target-layers first -p 16 -n 2 --effects 5 --repeats 2 --json
+same "bench --effects --json" "$code $(grep -o '"with": {"processor_seconds": [0-9.e-]*' out | awk '$3 > 0 && $3 < 60' | wc -l) $(grep -c '"more_processor_time": ' out)" "0 2 1"
+is_json "bench --effects --json is JSON" out
+refuses "bench: --effects of no sweep" 2 "xtransplant bench: --effects is about a sweep; give its sites with --sweep" "$X" bench -m "$model" --effects 5
 # a prompt takes longer than the token after it, on a machine where others run too
 run "$X" bench -m "$model" --prompt-tokens 1800 --rows 8 --new-tokens 2 --repeats 2 --json
 speed=$(sed 's/.*"decode": \[{[^}]*"tokens_per_second": \([0-9.e+]*\).*/\1/' out)

@@ -6,6 +6,7 @@
 
 #include "shell/layers.h"
 #include "shell/output.h"
+#include "verbs/bench_effects.h"
 #include "verbs/peak_meter.h"
 
 typedef struct Machine {
@@ -198,6 +199,19 @@ static xt_status print_as_json(const SweepBench *bench, const Machine *machine,
   return error_memory(error);
 }
 
+static xt_status measure_effects(const SweepBench *bench, const xt_instance *instances,
+                                 xt_sweep_options options, xt_error *error) {
+  return bench_effects(&(EffectsBench){.model = bench->model,
+                                       .instances = instances,
+                                       .count = (size_t)bench->instances,
+                                       .options = options,
+                                       .tracked = bench->tracked,
+                                       .rounds = bench->rounds,
+                                       .json = bench->json,
+                                       .quiet = bench->quiet},
+                       error);
+}
+
 xt_status bench_sweep(const SweepBench *bench, xt_error *error) {
   const size_t length = (size_t)bench->prompt_tokens;
   const int layers = bench->model->info.layers;
@@ -225,6 +239,10 @@ xt_status bench_sweep(const SweepBench *bench, xt_error *error) {
                                     .target_layer_count = targets.count,
                                     .max_new_tokens = bench->new_tokens,
                                     .ignore_eos = true};
+  if (bench->tracked) {
+    status = measure_effects(bench, instances, options, error);
+    goto done;
+  }
   TRY_DONE(xt_sweep_make_plan(bench->model->model, instances, (size_t)bench->instances, &options,
                               &plan, error));
   TRY_DONE(measure(bench, instances, options, false, &found, error));

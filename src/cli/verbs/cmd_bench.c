@@ -11,7 +11,7 @@
 
 typedef struct Arguments {
   ModelArguments model;
-  int prompt_tokens, new_tokens, repeats, instances;
+  int prompt_tokens, new_tokens, repeats, instances, effects;
   IntList rows;
   SiteList sweep;
   const char *source_layers, *target_layers;
@@ -66,6 +66,15 @@ static const Option options[] = {
      .high = 1e6,
      .preset = "1",
      .help = "of the sweep"},
+    {.name = "effects",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, effects),
+     .value = "N",
+     .low = 1,
+     .high = XT_TRACKED_MOST,
+     .help =
+         "measure what the numbers of first tokens, with N tracked ones, cost the sweep: without "
+         "and with them in turn, --repeats times, by processor time"},
     OPTIONS_LAYER_LISTS(Arguments, "of the sweep: all, first, last, 3, 0-7 or 0,5,31",
                         "of the sweep"),
     OPTIONS_COMPUTE(Arguments, model),
@@ -327,6 +336,8 @@ static int run(const Cli *cli, void *opaque) {
   Speed speeds[INT_LIST_MAX + 1] = {{0}};
   xt_error error;
   xt_status status;
+  if (arguments->effects && !arguments->sweep.count)
+    return cli_usage(cli, "--effects is about a sweep; give its sites with --sweep");
   TRY_DONE(model_describe(&arguments->model, &bench.model, &error));
   TRY_DONE(check_length(arguments, &bench.model.info, &error));
   TRY_DONE(model_load(&arguments->model, &bench.model, &error));
@@ -339,6 +350,8 @@ static int run(const Cli *cli, void *opaque) {
                               .prompt_tokens = arguments->prompt_tokens,
                               .new_tokens = arguments->new_tokens,
                               .instances = arguments->instances,
+                              .tracked = arguments->effects,
+                              .rounds = arguments->repeats,
                               .json = arguments->model.json,
                               .quiet = quiet};
     status = bench_sweep(&sweep, &error);
