@@ -316,6 +316,24 @@ typedef struct xt_answer_effect {
   double change;  /* NaN: none */
 } xt_answer_effect;
 
+/* What chooses among a question's options, as xt_option_row has it (metrics.h). */
+typedef enum xt_option_rule {
+  XT_OPTION_GENERATED = 0,
+  XT_OPTION_ACC,
+  XT_OPTION_ACC_NORM,
+  XT_OPTION_CALIBRATED,
+  XT_OPTION_CALIBRATED_NORM
+} xt_option_rule;
+#define XT_OPTION_RULES 5
+
+/* The shares of scored runs that are right by each rule, like the means of xt_effect_intervals. */
+typedef struct xt_option_intervals {
+  size_t runs;        /* 0: no options are scored, and all else is NaN */
+  int configurations; /* of these runs; 0: they are no site's */
+  xt_interval means[XT_OPTION_RULES], over_untouched[XT_OPTION_RULES],
+      over_control[XT_OPTION_RULES];
+} xt_option_intervals;
+
 typedef struct xt_site_result {
   const char *site;
   size_t responses;                       /* that are present; at most instances * layers *
@@ -360,6 +378,9 @@ typedef struct xt_site_result {
   /* [layers * layers][xt_group.answer_count], and over all configurations [answer_count]; NULL:
    * none, or the group has gold answers */
   const xt_answer_effect *answers, *mean_answers;
+  xt_option_intervals options; /* over all configurations */
+  int best_options; /* the configuration with the largest acc_norm, the first of several; -1: none */
+  xt_option_intervals best_option_intervals; /* of it */
 } xt_site_result;
 
 /* The chance that at least one of n sampled responses is right (xt_pass_at), as a mean over the
@@ -415,6 +436,7 @@ typedef struct xt_group {
   /* of questions without gold answers, at most XT_TRACKED_MOST of their answers */
   size_t answer_count;
   const xt_answer_effect *untouched_answers, *source_answers; /* [answer_count] */
+  xt_option_intervals untouched_options;
   size_t site_count;
   const xt_site_result *sites;
 } xt_group;

@@ -15,6 +15,7 @@ static void free_group(AnalysisGroup *g) {
     free(g->sites[s].margins);
     free(g->sites[s].entropies);
     free(g->sites[s].effects);
+    free(g->sites[s].options);
     free(g->sites[s].right);
     free(g->sites[s].correct);
     free(g->sites[s].present);
@@ -34,7 +35,6 @@ void xt_analysis_free(xt_analysis *a) {
   free(a->groups);
   free(a->texts);
   free(a->text_slots);
-  free(a->options_scored);
   free((void *)(uintptr_t)a->strategies);
   xt_coverage_free(a->coverage);
   arena_free(&a->arena);
@@ -116,6 +116,7 @@ static xt_status fill(xt_analysis *a, xt_error *error) {
     TRY(analysis_bounds(a, g, error));
     TRY(analysis_effects(a, g, error));
     TRY(analysis_effect_intervals(a, g, error));
+    TRY(analysis_option_intervals(a, g, error));
   }
   return analysis_adjust(a, error);
 }

@@ -31,6 +31,7 @@ typedef struct AnalysisInstance {
   size_t tracked_count;
   const float *vanilla_effects, *source_effects; /* numbers of the untouched run and of the source
                                                     prompt (xt_generation.effects); NULL: none */
+  uint8_t vanilla_options;                       /* of the untouched run: as AnalysisSite.options */
   bool vanilla_correct;
   bool scored;       /* has a gold answer and an untouched run */
   uint32_t question; /* in [0, the group's questions): instances that ask the same question have
@@ -46,6 +47,8 @@ typedef struct AnalysisSelection {
 } AnalysisSelection;
 #define ANALYSIS_VANILLA (-1)
 
+#define OPTIONS_SCORED 0x80
+
 typedef struct AnalysisSite {
   const char *name;
   size_t capacity;            /* capacity in instances */
@@ -55,7 +58,9 @@ typedef struct AnalysisSite {
   float **effects;            /* [effect_capacity] of an instance: [cells][XT_EFFECT_TRACKED +
                                  tracked], in the arena (effect_means.h); NULL: none */
   size_t effect_capacity;
-  uint64_t *right;             /* [instances][words of cells]: is right */
+  uint8_t *options; /* [instances][cells]: bit r is set where the response is right by rule r of
+                       xt_option_rule, OPTIONS_SCORED where its options are scored; NULL: none are */
+  uint64_t *right;  /* [instances][words of cells]: is right */
   uint64_t *correct, *present; /* [cells][words of instances]: of scored instances: is right, is
                                   present */
   AnalysisSelection *selections;
@@ -101,8 +106,6 @@ struct xt_analysis {
   xt_analysis_options options; /* with the defaults filled in */
   uint64_t claimed;            /* bytes of tables that are in memory or will be next */
   bool has_perplexity, has_language;
-  xt_option_row *options_scored; /* what report's table of options shows */
-  size_t option_count, option_capacity;
   xt_coverage *coverage;
 };
 
@@ -118,8 +121,10 @@ xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out,
 /* Reads questions, responses, selections and metrics; stores in bits which responses are right. */
 xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error);
 
-/* Reads the accuracies by the options' likelihoods. */
+/* Reads which responses are right by their options' likelihoods. */
 xt_status analysis_options_scored(xt_analysis *a, xt_store *store, xt_error *error);
+/* Fills the members of the group and its sites; after analysis_significance. */
+xt_status analysis_option_intervals(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 
 /* Finds which instances ask the same question (analysis.h), and the strata. */
 xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error);

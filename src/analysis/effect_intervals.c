@@ -5,12 +5,8 @@
 #include <stdlib.h>
 
 #include "analysis/effect_means.h"
+#include "analysis/totals.h"
 #include "base/mem.h"
-
-/* Of each instance, sums over responses. */
-typedef struct Totals {
-  double *sums, *weights; /* [EFFECT_VALUES][instances]; weight: the number of responses */
-} Totals;
 
 typedef struct Maker {
   xt_analysis *a;
@@ -23,70 +19,27 @@ typedef struct Maker {
   double *samples, *spans; /* [samples] */
 } Maker;
 
-static size_t places(const Maker *m) { return EFFECT_VALUES * m->g->group.instances; }
-
 static xt_status maker_alloc(Maker *m, xt_error *error) {
-  double **const arrays[] = {&m->own,
-                             &m->untouched,
-                             &m->other,
-                             &m->means.sums,
-                             &m->means.weights,
-                             &m->over_untouched.sums,
-                             &m->over_untouched.weights,
-                             &m->over_control.sums,
-                             &m->over_control.weights};
-  for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
-    TRY(ARENA_ALLOC(&m->arena, arrays[k], places(m), error));
+  double **const arrays[] = {&m->own, &m->untouched, &m->other};
+  Totals *const totals[] = {&m->means, &m->over_untouched, &m->over_control};
+  for (size_t k = 0; k < 3; k++) {
+    TRY(ARENA_ALLOC(&m->arena, arrays[k], EFFECT_VALUES * m->g->group.instances, error));
+    TRY(totals_create(m->g, EFFECT_VALUES, &m->arena, totals[k], error));
+  }
   TRY(ARENA_ALLOC(&m->arena, &m->samples, (size_t)m->b->samples, error));
   TRY(ARENA_ALLOC(&m->arena, &m->spans, (size_t)m->b->samples, error));
   return effects_batch(m->g, &m->arena, &m->batch, error);
-}
-
-static void clear(const Maker *m, Totals *t) {
-  for (size_t k = 0; k < places(m); k++) t->sums[k] = t->weights[k] = 0;
-}
-
-/* `less` NULL: 0. */
-static void add(const Maker *m, Totals *t, const double *values, const double *less) {
-  for (size_t k = 0; k < places(m); k++) {
-    const double value = values[k] - (less ? less[k] : 0);
-    if (isnan(value)) continue;
-    t->sums[k] += value;
-    t->weights[k]++;
-  }
-}
-
-static Measured measured(const Maker *m, const Totals *t, size_t measure) {
-  const size_t at = measure * m->g->group.instances;
-  return (Measured){t->sums + at, t->weights + at};
-}
-
-static double mean(const Maker *m, Measured k) {
-  double sum = 0, weight = 0;
-  for (size_t i = 0; i < m->g->group.instances; i++) {
-    sum += k.sums[i];
-    weight += k.weights[i];
-  }
-  return weight > 0 ? sum / weight : (double)NAN;
-}
-
-static xt_status interval(const Maker *m, Measured k, double *samples, xt_interval *out,
-                          xt_error *error) {
-  out->value = mean(m, k);
-  if (isnan(out->value)) return XT_STATUS_OK;
-  return bootstrap_interval(m->a, m->g, m->b, k, 0, m->g->group.instances, samples, &out->low,
-                            &out->high, error);
 }
 
 /* The ratio of two means over the same responses, unless the interval of the lower one contains 0 or
  * there is none. */
 static xt_status normalise(const Maker *m, const Totals *t, xt_interval *out, xt_error *error) {
   const size_t n = m->g->group.instances;
-  const Measured moved = measured(m, t, XT_MEASURE_NORMALISED), span = measured(m, t, EFFECT_SPAN);
-  xt_interval below = {NAN, NAN, NAN};
+  const Measured moved = totals_of(t, XT_MEASURE_NORMALISED), span = totals_of(t, EFFECT_SPAN);
+  xt_interval below;
   size_t known = 0;
   uint8_t *seen;
-  TRY(interval(m, span, m->samples, &below, error));
+  TRY(totals_interval(m->a, t, m->b, EFFECT_SPAN, m->samples, &below, error));
   if (!(below.low > 0 || below.high < 0)) return XT_STATUS_OK;
   TRY(bootstrap_means(m->g, m->b, span, 0, n, m->spans, error));
   TRY(bootstrap_means(m->g, m->b, moved, 0, n, m->samples, error));
@@ -94,7 +47,7 @@ static xt_status normalise(const Maker *m, const Totals *t, xt_interval *out, xt
     const double ratio = m->samples[k] / m->spans[k];
     if (isfinite(ratio)) m->samples[known++] = ratio;
   }
-  out->value = mean(m, moved) / below.value + 0.0; /* no minus zero */
+  out->value = totals_mean(moved, n) / below.value + 0.0; /* no minus zero */
   TRY(MEM_ALLOC(&seen, m->g->questions + m->g->strata, error));
   samples_interval(m->a, m->samples, known, extent_of(m->g, span.weights, 0, n, seen), &out->low,
                    &out->high);
@@ -107,7 +60,7 @@ static xt_status intervals(const Maker *m, const Totals *t, bool differences, xt
   for (size_t k = 0; k < XT_MEASURE_COUNT; k++) {
     out[k] = (xt_interval){NAN, NAN, NAN};
     if (k != XT_MEASURE_NORMALISED)
-      TRY(interval(m, measured(m, t, k), m->samples, &out[k], error));
+      TRY(totals_interval(m->a, t, m->b, k, m->samples, &out[k], error));
     else if (!differences)
       TRY(normalise(m, t, &out[k], error));
   }
@@ -121,9 +74,9 @@ static xt_status finish(const Maker *m, xt_effect_intervals *out, xt_error *erro
 }
 
 static void begin(Maker *m) {
-  clear(m, &m->means);
-  clear(m, &m->over_untouched);
-  clear(m, &m->over_control);
+  totals_clear(&m->means);
+  totals_clear(&m->over_untouched);
+  totals_clear(&m->over_control);
 }
 
 /* Of the untouched runs, or of the source prompts. */
@@ -131,8 +84,8 @@ static xt_status run_intervals(Maker *m, bool source, xt_effect_intervals *out, 
   begin(m);
   effects_of_run(&m->batch, source);
   effects_values(&m->batch, m->own);
-  add(m, &m->means, m->own, NULL);
-  if (source) add(m, &m->over_untouched, m->own, m->untouched);
+  totals_add(&m->means, m->own, NULL);
+  if (source) totals_add(&m->over_untouched, m->own, m->untouched);
   return finish(m, out, error);
 }
 
@@ -144,12 +97,12 @@ static xt_status cell_intervals(Maker *m, const AnalysisSite *s, const AnalysisS
   for (size_t c = first; c < end; c++) {
     effects_of_cell(&m->batch, s, c);
     effects_values(&m->batch, m->own);
-    add(m, &m->means, m->own, NULL);
-    add(m, &m->over_untouched, m->own, m->untouched);
+    totals_add(&m->means, m->own, NULL);
+    totals_add(&m->over_untouched, m->own, m->untouched);
     if (!transplant) continue;
     effects_of_cell(&m->batch, transplant, c);
     effects_values(&m->batch, m->other);
-    add(m, &m->over_control, m->other, m->own);
+    totals_add(&m->over_control, m->other, m->own);
   }
   return finish(m, out, error);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/option_marks.h"
 #include "base/arena_text.h"
 #include "base/mem.h"
 #include "store/store_parts.h"
@@ -19,7 +20,9 @@ typedef struct Names {
 typedef struct Scored {
   size_t task, lang, site; /* indices of their names */
   int source, target;
-  bool generated; /* right by its text */
+  int64_t question; /* its number */
+  bool generated;   /* right by its text */
+  uint8_t marks;    /* bit of each rule by which it is right */
   int gold, count;
   const double *sums;    /* [count], in the arena */
   const double *lengths; /* [count] characters of the options' texts; of the question */
@@ -60,6 +63,7 @@ static xt_status gather(void *user, const xt_store_row *row, xt_error *error) {
   Gather *g = user;
   Scored run = {.source = row->source_layer,
                 .target = row->target_layer,
+                .question = row->question_number,
                 .generated = row->correct > 0,
                 .gold = -1,
                 .count = (int)row->option_count,
@@ -85,29 +89,24 @@ static xt_status gather(void *user, const xt_store_row *row, xt_error *error) {
 static int order_of(size_t a, size_t b) { return (a > b) - (a < b); }
 
 /* By task, site and configuration, within which the languages follow one another. */
-static int compare_runs(const void *a, const void *b) {
-  const Scored *x = a, *y = b;
+static int compare_batches(const Scored *x, const Scored *y) {
   int order = order_of(x->task, y->task);
   if (!order) order = order_of(x->site, y->site);
   if (!order) order = (x->source > y->source) - (x->source < y->source);
   if (!order) order = (x->target > y->target) - (x->target < y->target);
-  if (!order) order = order_of(x->lang, y->lang);
+  return order ? order : order_of(x->lang, y->lang);
+}
+
+static int compare_runs(const void *a, const void *b) {
+  const Scored *x = a, *y = b;
+  const int order = compare_batches(x, y);
   return order ? order : order_of(x->order, y->order);
 }
 
 /* ---- right and wrong ------------------------------------------------------------------------- */
 
-typedef enum Rule {
-  BY_TEXT = 0,
-  BY_SUM,
-  BY_NORM,
-  BY_CALIBRATED_SUM,
-  BY_CALIBRATED_NORM,
-  RULES
-} Rule;
-
 typedef struct Tally {
-  uint64_t runs, right[RULES];
+  uint64_t runs, right[XT_OPTION_RULES];
 } Tally;
 
 static double score(const Scored *run, int option, bool norm) {
@@ -137,32 +136,77 @@ static void find_means(const Scored *runs, size_t n, bool norm, int most, double
   for (int o = 0; o < most; o++) means[o] /= counts[o] ? (double)counts[o] : 1;
 }
 
-/* Runs of one configuration and language. */
-static xt_status tally_batch(const Scored *runs, size_t n, Tally *out, xt_error *error) {
+static void mark(Scored *run, xt_option_rule rule, bool right) {
+  if (right) run->marks |= (uint8_t)(1u << rule);
+}
+
+/* Marks the runs of one batch: of one configuration and language. */
+static xt_status mark_batch(Scored *runs, size_t n, xt_error *error) {
   double *means;
   size_t *counts;
   int most = 1;
   for (size_t r = 0; r < n; r++) most = runs[r].count > most ? runs[r].count : most;
   TRY(MEM_ALLOC(&means, (size_t)most, error));
   const xt_status status = MEM_ALLOC(&counts, (size_t)most, error);
-  *out = (Tally){.runs = n};
   for (int norm = 0; norm < 2 && !status; norm++) {
     find_means(runs, n, norm, most, means, counts);
     for (size_t r = 0; r < n; r++) {
-      out->right[norm ? BY_NORM : BY_SUM] += choose(&runs[r], norm, NULL) == runs[r].gold;
-      out->right[norm ? BY_CALIBRATED_NORM : BY_CALIBRATED_SUM] +=
-          choose(&runs[r], norm, means) == runs[r].gold;
+      mark(&runs[r], norm ? XT_OPTION_ACC_NORM : XT_OPTION_ACC,
+           choose(&runs[r], norm, NULL) == runs[r].gold);
+      mark(&runs[r], norm ? XT_OPTION_CALIBRATED_NORM : XT_OPTION_CALIBRATED,
+           choose(&runs[r], norm, means) == runs[r].gold);
     }
   }
-  for (size_t r = 0; r < n; r++) out->right[BY_TEXT] += runs[r].generated;
+  for (size_t r = 0; r < n; r++) mark(&runs[r], XT_OPTION_GENERATED, runs[r].generated);
   free(means);
   free(counts);
   return status;
 }
 
+/* Reads the scored runs into *g, batch after batch, and marks them. */
+static xt_status gather_marked(xt_store *store, Gather *g, xt_error *error) {
+  if (!store->schema.has[TABLE_OPTION_SCORES]) return XT_STATUS_OK;
+  TRY(xt_store_read(store, gather, g, error));
+  if (g->count) qsort(g->runs, g->count, sizeof *g->runs, compare_runs);
+  for (size_t at = 0, end; at < g->count; at = end) {
+    for (end = at; end < g->count && compare_batches(&g->runs[end], &g->runs[at]) == 0;) end++;
+    TRY(mark_batch(g->runs + at, end - at, error));
+  }
+  return XT_STATUS_OK;
+}
+
+static void gather_free(Gather *g) {
+  arena_free(&g->arena);
+  free(g->tasks.list);
+  free(g->langs.list);
+  free(g->sites.list);
+  free(g->runs);
+}
+
+xt_status option_marks_each(xt_store *store, OptionMarksTake *take, void *user, xt_error *error) {
+  Gather g = {0};
+  xt_status status = gather_marked(store, &g, error);
+  for (size_t r = 0; r < g.count && !status; r++) {
+    const Scored *run = &g.runs[r];
+    status = take(user,
+                  &(OptionMarks){run->question, g.sites.list[run->site], run->source, run->target,
+                                 run->marks},
+                  error);
+  }
+  gather_free(&g);
+  return status;
+}
+
+static Tally tally_batch(const Scored *runs, size_t n) {
+  Tally out = {.runs = n};
+  for (size_t r = 0; r < n; r++)
+    for (int k = 0; k < XT_OPTION_RULES; k++) out.right[k] += runs[r].marks >> k & 1;
+  return out;
+}
+
 static void add_tally(Tally *to, const Tally *from) {
   to->runs += from->runs;
-  for (int k = 0; k < RULES; k++) to->right[k] += from->right[k];
+  for (int k = 0; k < XT_OPTION_RULES; k++) to->right[k] += from->right[k];
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -185,11 +229,11 @@ static xt_status give(const Rows *r, const Scored *of, size_t lang, bool all, co
                              .source_layer = all ? -1 : of->source,
                              .target_layer = all ? -1 : of->target,
                              .runs = t->runs,
-                             .generated = (double)t->right[BY_TEXT] / n,
-                             .acc = (double)t->right[BY_SUM] / n,
-                             .acc_norm = (double)t->right[BY_NORM] / n,
-                             .calibrated = (double)t->right[BY_CALIBRATED_SUM] / n,
-                             .calibrated_norm = (double)t->right[BY_CALIBRATED_NORM] / n};
+                             .generated = (double)t->right[XT_OPTION_GENERATED] / n,
+                             .acc = (double)t->right[XT_OPTION_ACC] / n,
+                             .acc_norm = (double)t->right[XT_OPTION_ACC_NORM] / n,
+                             .calibrated = (double)t->right[XT_OPTION_CALIBRATED] / n,
+                             .calibrated_norm = (double)t->right[XT_OPTION_CALIBRATED_NORM] / n};
   return r->row(r->user, &row, error);
 }
 
@@ -203,7 +247,7 @@ static xt_status do_site(Rows *r, const Scored *runs, size_t n, bool list, xt_er
     for (end = at; end < n && runs[end].lang == runs[at].lang &&
                    runs[end].source == runs[at].source && runs[end].target == runs[at].target;)
       end++;
-    TRY(tally_batch(runs + at, end - at, &batch, error));
+    batch = tally_batch(runs + at, end - at);
     add_tally(&whole, &batch);
     if (list) {
       TRY(give(r, &runs[at], runs[at].lang, false, &batch, error));
@@ -245,16 +289,8 @@ xt_status xt_store_summarize_options(xt_store *store,
                                      void *user, xt_error *error) {
   Gather g = {0};
   Rows rows = {.from = &g, .row = row, .user = user};
-  if (!store->schema.has[TABLE_OPTION_SCORES]) return XT_STATUS_OK;
-  xt_status status = xt_store_read(store, gather, &g, error);
-  if (!status && g.count) {
-    qsort(g.runs, g.count, sizeof *g.runs, compare_runs);
-    status = give_all(&rows, g.runs, g.count, error);
-  }
-  arena_free(&g.arena);
-  free(g.tasks.list);
-  free(g.langs.list);
-  free(g.sites.list);
-  free(g.runs);
+  xt_status status = gather_marked(store, &g, error);
+  if (!status) status = give_all(&rows, g.runs, g.count, error);
+  gather_free(&g);
   return status;
 }

@@ -56,24 +56,23 @@ static json_t *effects(const xt_effect_result *e) {
   return object;
 }
 
+static json_t *interval(const xt_interval *k) {
+  json_t *object;
+  if (isnan(k->value)) return json_null();
+  object = json_object();
+  put(&object, "value", real(k->value));
+  put(&object, "low", real(k->low));
+  put(&object, "high", real(k->high));
+  return object;
+}
+
 /* By measure; null where there is none. */
 static json_t *intervals(const xt_interval *list) {
   static const char *const names[XT_MEASURE_COUNT] = {"logit_difference", "normalised", "gold",
                                                       "kl_untouched",     "kl_source",  "choice",
                                                       "calibrated",       "tracked"};
   json_t *object = json_object();
-  for (size_t m = 0; m < XT_MEASURE_COUNT; m++) {
-    json_t *one = json_object();
-    if (isnan(list[m].value)) {
-      json_decref(one);
-      one = json_null();
-    } else {
-      put(&one, "value", real(list[m].value));
-      put(&one, "low", real(list[m].low));
-      put(&one, "high", real(list[m].high));
-    }
-    put(&object, names[m], one);
-  }
+  for (size_t m = 0; m < XT_MEASURE_COUNT; m++) put(&object, names[m], interval(&list[m]));
   return object;
 }
 
@@ -82,6 +81,23 @@ static json_t *effect_intervals(const xt_effect_intervals *k, bool control) {
   put(&object, "means", intervals(k->means));
   put(&object, "over_untouched", intervals(k->over_untouched));
   if (control) put(&object, "over_control", intervals(k->over_control));
+  return object;
+}
+
+static json_t *option_means(const xt_interval *list) {
+  static const char *const names[XT_OPTION_RULES] = {"generated", "acc", "acc_norm", "calibrated",
+                                                     "calibrated_norm"};
+  json_t *object = json_object();
+  for (size_t r = 0; r < XT_OPTION_RULES; r++) put(&object, names[r], interval(&list[r]));
+  return object;
+}
+
+static json_t *options(const xt_option_intervals *k, bool control) {
+  json_t *object =
+      json_pack("{s:I, s:i}", "runs", (json_int_t)k->runs, "configurations", k->configurations);
+  put(&object, "means", option_means(k->means));
+  put(&object, "over_untouched", option_means(k->over_untouched));
+  if (control) put(&object, "over_control", option_means(k->over_control));
   return object;
 }
 
@@ -244,6 +260,13 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
     }
     put(&object, "effects", cells);
   }
+  if (site->options.runs) {
+    json_t *best = options(&site->best_option_intervals, site->transplant != NULL);
+    put(&best, "source_layer", json_integer(site->best_options / g->layers));
+    put(&best, "target_layer", json_integer(site->best_options % g->layers));
+    put(&object, "options", options(&site->options, site->transplant != NULL));
+    put(&object, "best_options", best);
+  }
   if (site->transplant) {
     put(&object, "control_of", json_string(site->transplant));
     put(&object, "shared_configurations", json_integer(site->shared_configurations));
@@ -322,6 +345,8 @@ static json_t *group_json(const xt_group *g) {
         effect_intervals(&g->untouched_effect_intervals, false));
   if (g->source_effects.count)
     put(&object, "source_effect_intervals", effect_intervals(&g->source_effect_intervals, false));
+  if (g->untouched_options.runs)
+    put(&object, "untouched_options", options(&g->untouched_options, false));
   put(&object, "sites", sites);
   return object;
 }

@@ -85,7 +85,8 @@ same "report: rows" "$(sed 's/^"//; s/".*//; s/layer [0-5] into [0-5]/best/' rep
   "Task, run;XNLI, untouched;XNLI, attn;XNLI, attn, best; report/options.tex"
 mean=$(grep '"lang": null, "site": "attn", "source_layer": null' rows)
 for name in runs generated acc acc_norm calibrated calibrated_norm; do echo "$mean" | sed "s/.*\"$name\": \([0-9.]*\).*/\1/"; done | awk '{ printf "%.6f ", $1 }' >wanted
-same "report: the verb's figures" "$(sed -n 's/^"XNLI, attn",//p' report/options.csv | tr ',' '\n' | awk '{ printf "%.6f ", $1 }')" "$(cat wanted)"
+same "report: the verb's figures" "$(sed -n 's/^"XNLI, attn",//p' report/options.csv | awk -F, '{ printf "%.6f ", $1; for (k = 3; k <= 15; k += 3) printf "%.6f ", $k }')" "$(cat wanted)"
+same "report: differences" "$(sed 's/^"//; s/".*//; s/layer [0-5] into [0-5]/best/' report/options-differences.csv | tr '\n' ';')" "Task, run;XNLI, attn;XNLI, attn, best;"
 "$X" report plain.db -o without --quiet >/dev/null 2>&1
 same "report of a store without scores" "$(ls without/options.csv 2>&1 | grep -c 'No such file')" 1
 finish

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intervals of effects against a bootstrap of sums by hand: of means, of differences from the
- * untouched run and from a control that has fewer pairs of layers, and of what is normalised. */
+/* Intervals of effects, and of accuracies by the options' likelihoods, against a bootstrap of sums
+ * by hand: of means, of differences from the untouched run and from a control that has fewer pairs
+ * of layers, and of what is normalised. */
 #include <math.h>
 
 #include "files_support.h"
 #include "made_store.h"
+#include "store/store_options.h"
 #include "xtransplant/report.h"
 
 enum { QUESTIONS = 8, SAMPLES = 400, NUMBERS = 5 };
@@ -56,6 +58,20 @@ static void add_run(Made *m, int64_t question, const char *site, int target, Run
   }
 }
 
+/* Whether the gold option is the likeliest. */
+static bool is_right(Run run, int i) {
+  return run == UNTOUCHED ? i < 3 : run == FIRST ? i % 2 == 0 : run == SECOND ? i % 4 != 0 : i == 5;
+}
+
+static void add_options(const Made *m, int64_t question, const char *site, int target, Run run,
+                        int i) {
+  xt_error error;
+  double sums[3] = {-60, -60, -60};
+  sums[i % 3] = is_right(run, i) ? -0.125 : -50;
+  sums[(i + 1) % 3] = is_right(run, i) ? -50 : -0.125;
+  ASSERT_OK(options_add(m->store, question, site, target < 0 ? -1 : 0, target, sums, 3, &error));
+}
+
 static void fill(Made *m, bool flat) {
   static const xt_choice choices[] = {{"1", "Yes"}, {"2", "Maybe"}, {"3", "No"}};
   static const xt_tracked answers[] = {
@@ -87,6 +103,10 @@ static void fill(Made *m, bool flat) {
     add_run(m, number, "attn", 1, FIRST, i, flat);
     add_run(m, number, "attn", 2, SECOND, i, flat);
     add_run(m, number, "attn+random", 2, CONTROL, i, flat);
+    add_options(m, number, "vanilla", -1, UNTOUCHED, i);
+    add_options(m, number, "attn", 1, FIRST, i);
+    add_options(m, number, "attn", 2, SECOND, i);
+    add_options(m, number, "attn+random", 2, CONTROL, i);
   }
   ASSERT_OK(xt_store_commit(m->store, 0, &error));
   made_close(m);
@@ -170,8 +190,6 @@ static void test_uncertain_span(void **state) {
   xt_report_free(report);
 }
 
-/* ---- tables ---------------------------------------------------------------------------------- */
-
 static char *file_of(xt_report *report, const char *name) {
   xt_error error;
   char path[256];
@@ -189,6 +207,42 @@ static void assert_file_has(xt_report *report, const char *name, const char *par
   if (!strstr(text, part)) fail_msg("'%s' is not in %s:\n%s", part, name, text);
   free(text);
 }
+
+static void test_options(void **state) {
+  (void)state;
+  Made m;
+  xt_report *report;
+  double right[QUESTIONS], over[QUESTIONS], control[QUESTIONS], untouched[QUESTIONS];
+  char part[256];
+  fill(&m, false);
+  open_report(&m, &report);
+  const xt_group *g = xt_analysis_get(xt_report_analysis(report), 0);
+  const xt_site_result *site = &g->sites[0], *other = &g->sites[1];
+  for (int i = 0; i < QUESTIONS; i++) {
+    untouched[i] = is_right(UNTOUCHED, i);
+    right[i] = (double)is_right(FIRST, i) + (double)is_right(SECOND, i);
+    over[i] = right[i] - 2 * untouched[i];
+    control[i] = (double)is_right(SECOND, i) - (double)is_right(CONTROL, i);
+  }
+  check(g->untouched_options.means[XT_OPTION_ACC], untouched, 1);
+  check(site->options.means[XT_OPTION_ACC], right, 2);
+  check(site->options.means[XT_OPTION_ACC_NORM], right, 2);
+  check(site->options.over_untouched[XT_OPTION_ACC], over, 2);
+  check(other->options.over_control[XT_OPTION_ACC], control, 1);
+  assert_true(isnan(site->options.over_control[XT_OPTION_ACC].value));
+  assert_int_equal(site->options.runs, 2 * QUESTIONS);
+  assert_int_equal(site->options.configurations, 2);
+  assert_int_equal(site->best_options, 2); /* layer 0 into 2 */
+  same(site->best_option_intervals.means[XT_OPTION_ACC_NORM].value, 0.75);
+  const xt_interval c = other->options.over_control[XT_OPTION_ACC];
+  assert_file_has(report, "options.csv", "\n\"XNLI, attn+random\",8,1,0,");
+  snprintf(part, sizeof part, ",%.10g,%.10g,%.10g,", c.value, c.low, c.high);
+  assert_file_has(report, "options-differences.csv", part);
+  assert_file_has(report, "options-differences.csv", "Over the untouched run acc_norm high,");
+  xt_report_free(report);
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static void test_tables(void **state) {
   (void)state;
@@ -218,6 +272,6 @@ static void test_tables(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_means_and_differences),
                                      cmocka_unit_test(test_uncertain_span),
-                                     cmocka_unit_test(test_tables)};
+                                     cmocka_unit_test(test_options), cmocka_unit_test(test_tables)};
   return cmocka_run_group_tests_name("intervals of effects", tests, NULL, NULL);
 }
