@@ -60,6 +60,96 @@ for method in incline arithmetic forcing; do
     done
   done
 done
+# ---- by hand: what a method writes is made by capture (of means; incline's by numpy's solution), and written by run
+cat >by_hand.py <<'EOF'
+import json, struct, subprocess, sys
+program, model, method = sys.argv[1:]
+RIDGE = 0.001  # the default
+questions, parallel = ([json.loads(line) for line in open(name)] for name in ("pairs.jsonl", "parallel.jsonl"))
+stored = {}
+for line in map(json.loads, open("stored.jsonl")):
+    if line["site"].startswith(f"plan.{method}-"):
+        stored[line["doc_id"], line["lang"], line["target_layer"]] = line
+
+
+def call(*arguments):
+    done = subprocess.run([program, arguments[0], "-m", model, "--threads", "1", "--quiet", *arguments[1:]], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return done.stdout
+
+
+def run(question, layer, *how):
+    layers = ("--source-layer", str(layer), "--target-layer", str(layer))
+    return json.loads(call("run", "--max-new-tokens", "4", "--json", "--site", "block", *layers, "--target", question["target"], *how))["transplanted"]
+
+
+def shift(lang, mean, minus):
+    """The mean of one side of the parallel prompts minus that of the other."""
+    for side in (mean, minus):
+        open(side, "w").writelines(json.dumps(p[side]) + "\n" for p in parallel if p["lang"] == lang)
+    call("capture", "--mean", mean, "--minus", minus, "--tap", "block", "-o", f"{mean}.npy")
+    return "--vector", f"{mean}.npy", "--rule", "add", "--alpha", "3", "--positions", "all" if method == "forcing" else "last"
+
+
+def block(prompt):
+    call("capture", "-p", prompt, "-o", "taps.safetensors")
+    data = open("taps.safetensors", "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    tensor = json.loads(data[8:8 + size])["block"]
+    begin, end = (8 + size + k for k in tensor["data_offsets"])
+    return numpy.frombuffer(data[begin:end], "<f4").reshape(tensor["shape"]).astype(float)
+
+
+def maps_of(lang):
+    """Of each layer W = S' T (T' T + ridge m 1)^-1."""
+    sources, targets = (numpy.array([block(p[side]) for p in parallel if p["lang"] == lang]) for side in ("source", "target"))
+    pairs = zip(sources.swapaxes(0, 1), targets.swapaxes(0, 1))
+    return [s.T @ t @ numpy.linalg.inv(t.T @ t + RIDGE * (t * t).sum() / len(t) * numpy.eye(t.shape[1])) for s, t in pairs]
+
+
+def mapped(maps, question):
+    numpy.save("mapped.npy", numpy.array([w @ x for w, x in zip(maps, block(question["target"]))]).astype("<f4"))
+    return "--vector", "mapped.npy", "--rule", "add", "--alpha", "3"
+
+
+if method == "incline":
+    import numpy
+count = opposite = 0
+for lang in ("sw", "tr"):
+    other = None
+    if method == "same-layer":
+        how = lambda question: ("--source", question["source"])
+    elif method == "incline":
+        maps = maps_of(lang)
+        how = lambda question: mapped(maps, question)
+    else:
+        towards, away = ("source", "target") if method == "arithmetic" else ("target", "source")
+        learned, other = shift(lang, towards, away), shift(lang, away, towards)
+        how = lambda question: learned
+    for question in [q for q in questions if q["lang"] == lang][:3]:
+        for layer in (1, 4):
+            line, got = stored[question["id"], lang, layer], run(question, layer, *how(question))
+            wanted = [line["margin"], line["entropy"], line["mean_logprob"]]
+            values = [min(got["margins"]), got["entropies"][0], sum(got["logprobs"]) / len(got["logprobs"])]
+            # what is written is summed in another order, in float32
+            if line["ids"] != got["ids"] or any(abs(a - b) > 2e-4 for a, b in zip(wanted, values)):
+                sys.exit(f"{lang} {question['id']} {layer}: {line['ids']} {wanted}, by hand {got['ids']} {values}")
+            opposite += other is not None and abs(run(question, layer, *other)["entropies"][0] - wanted[1]) > 0.01
+            count += 1
+print(f"{count} as by hand, {opposite} otherwise with the opposite sign")
+EOF
+hand() { # METHOD OTHERWISE
+  run "$python" by_hand.py "$X" "$model" "$1"
+  same "by hand: $1" "$(cat out err)" "12 as by hand, $2 otherwise with the opposite sign"
+}
+if "$python" -c '' 2>/dev/null; then
+  hand same-layer 0
+  hand arithmetic 12
+  hand forcing 12
+else skip "by hand: same-layer, arithmetic, forcing" "no Python"; fi
+if "$python" -c 'import numpy' 2>/dev/null; then hand incline 0; else skip "by hand: incline" "needs numpy"; fi
+
 run "$X" baseline $small --method arithmetic --parallel pairs.jsonl --pairs pairs.jsonl --layers 1,4 --alpha 3 -o stored.db
 same "stored: learned from other prompts, another site" "$code $("$X" export stored.db | grep -o '"site": "plan.arithmetic-[^"]*"' | sort -u | wc -l | tr -d ' ')" "0 2"
 run "$X" report stored.db --quiet -o stored-report
