@@ -75,7 +75,7 @@ static void add_options(const Made *m, int64_t question, const char *site, int t
 static void fill(Made *m, bool flat) {
   static const xt_choice choices[] = {{"1", "Yes"}, {"2", "Maybe"}, {"3", "No"}};
   static const xt_tracked answers[] = {
-      {10, "label", "1", "1"}, {11, "label", "2", "2"}, {12, "label", "3", "3"}};
+      {10, "label", "1", "1", 0}, {11, "label", "2", "2", 0}, {12, "label", "3", "3", 0}};
   static const int32_t ids[] = {1, 2};
   xt_error error;
   made_open(m, "intervals.db", "xnli");

@@ -113,7 +113,7 @@ static xt_status keep_right(void *user, const xt_store_row *row, xt_error *error
  * one, where all say it, is nothing against A in the other. */
 static void test_calibrated_by_task(void **state) {
   (void)state;
-  static const xt_tracked tracked[] = {{1, "label", "A", "A"}, {2, "label", "B", " B"}};
+  static const xt_tracked tracked[] = {{1, "label", "A", "A", 0}, {2, "label", "B", " B", 0}};
   static const float labels[2][2] = {{-0.2f, -1.7f}, {-0.4f, -1.1f}}, sure[2] = {-0.01f, -9};
   RightByTask r = {{"calibrated:target-first", "contextual:target-first"},
                    {"globalopinionqa", "culturalbench"},
