@@ -313,6 +313,8 @@ typedef struct BackendLimits {
   int logit_rows;   /* rows of logits held at once, at most work_rows */
   uint64_t memory;  /* bytes of the device's own memory that were free when the backend was made;
                        0: it uses the host's */
+  uint64_t largest; /* bytes of one allocation; 0: no fewer than of all. Caches lie in several where
+                       they have to */
   bool exact;       /* in float32 it gives the CPU's bits */
   int weight_bytes; /* of an element of a weight there; 0: as it is stored in the file */
 } BackendLimits;

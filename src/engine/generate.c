@@ -76,6 +76,16 @@ static uint64_t wave_bytes(const xt_model *m, size_t rows, uint64_t prefix_posit
          (lens ? rows * (uint64_t)m->config.layers * width_bytes : 0);
 }
 
+/* The largest of its allocations is one that the device gives. */
+static bool wave_fits(const xt_model *m, size_t rows, int max_new, bool lens) {
+  const ModelConfig *c = &m->config;
+  const uint64_t most = m->limits.largest, layers = (uint64_t)c->layers,
+                 work = sizes_activations(c, &m->limits, (int)rows).total * sizeof(float);
+  return !most ||
+         (work <= most && rows * (uint64_t)max_new * sizes_position_bytes(c) / layers <= most &&
+          (!lens || rows * layers * (uint64_t)c->width * sizeof(float) <= most));
+}
+
 /* How many requests of keys[from..n) make the next wave. */
 static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from, size_t n,
                            int max_new, bool lens, size_t *count, xt_error *error) {
@@ -91,6 +101,7 @@ static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from
     const uint64_t more = positions + (shared ? 0 : r->count);
     const uint64_t need =
         wave_bytes(m, *count + 1, more, max_new, interventions + r->intervention_count, lens);
+    if (*count && !wave_fits(m, *count + 1, max_new, lens)) break;
     if (more > INT32_MAX || need > budget) {
       if (*count) break;
       return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,

@@ -103,6 +103,7 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   TRY_DONE(open_tokenizer(m, error));
   if (weights) {
     TRY_DONE(backend_create(options->device, &backend, &m->backend, error));
+    sizes_fit(&m->config, &m->backend->limits);
     m->limits = m->backend->limits;
     TRY_DONE(check_memory(m, options, error));
     TRY_DONE(model_load_weights(m, error));
@@ -165,7 +166,9 @@ void xt_model_close(xt_model *m) {
 }
 
 xt_status model_backend_create(const xt_model *m, Backend **out, xt_error *error) {
-  return backend_create_alike(m->backend, out, error);
+  TRY(backend_create_alike(m->backend, out, error));
+  sizes_fit(&m->config, &(*out)->limits);
+  return XT_STATUS_OK;
 }
 
 const xt_tokenizer *xt_model_tokenizer(const xt_model *m) { return m->tokenizer; }

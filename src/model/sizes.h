@@ -53,6 +53,15 @@ static inline ActivationSizes sizes_activations(const ModelConfig *c, const Back
   return s;
 }
 
+/* Makes the backend's pieces small enough for the work buffers of one to be one allocation. */
+static inline void sizes_fit(const ModelConfig *c, BackendLimits *limits) {
+  while (limits->largest && limits->work_rows > 1 &&
+         sizes_activations(c, limits, limits->work_rows).total > limits->largest / sizeof(float)) {
+    limits->work_rows /= 2;
+    if (limits->logit_rows > limits->work_rows) limits->logit_rows = limits->work_rows;
+  }
+}
+
 /* Bytes of keys and values of one position, all layers. */
 static inline uint64_t sizes_position_bytes(const ModelConfig *c) {
   return (uint64_t)c->layers * 2 * (uint64_t)c->kv_heads * (uint64_t)c->head_dim * sizeof(float);

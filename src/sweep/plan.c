@@ -128,6 +128,34 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, Load load, 
   return bytes;
 }
 
+/* The largest of its allocations: work buffers, taps, and keys and values of one layer. */
+static uint64_t group_largest(const xt_model *m, const SweepConfig *c, Load load, int targets) {
+  const ModelConfig *mc = &m->config;
+  const uint64_t n = (uint64_t)load.instances, prompts = (2 + (uint64_t)c->controls.prompts) * n,
+                 rows = n * (uint64_t)targets * (uint64_t)sweep_rows_per_target(c) + load.untouched,
+                 batch = 2 * rows + prompts, layers = (uint64_t)mc->layers,
+                 width = (uint64_t)mc->width * sizeof(float);
+  const uint64_t sizes[] = {
+      sizes_activations(mc, &m->limits, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total *
+          sizeof(float),
+      ((layers * XT_TAP_COUNT + 1) * prompts + layers * (uint64_t)c->controls.made * n +
+       load.vectors) *
+          width,
+      c->heads ? layers * prompts * (uint64_t)mc->heads * (uint64_t)mc->head_dim * sizeof(float)
+               : 0,
+      (rows * (uint64_t)c->max_new + prompts) * sizes_position_bytes(mc) / layers};
+  uint64_t largest = 0;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    if (sizes[i] > largest) largest = sizes[i];
+  return largest;
+}
+
+/* Whether a group fits into memory, all of it and each of its allocations. */
+static bool fits(const xt_model *m, const SweepConfig *c, Load load, int targets, uint64_t bytes) {
+  return bytes <= m->memory_limit &&
+         (!m->limits.largest || group_largest(m, c, load, targets) <= m->limits.largest);
+}
+
 static double prompt_flops(const ModelConfig *m, uint64_t tokens) {
   return flops_layer(m) * m->layers * (double)tokens;
 }
@@ -158,15 +186,15 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
     const Load more = load_add(load, m, c, instances, first, first + (size_t)group->instances);
     const uint64_t bytes = group_bytes(m, c, more, c->target_count);
     const int64_t all = (group->instances + 1) * (int64_t)rows;
-    if (group->instances > 0 &&
-        (bytes > m->memory_limit || all > limit || !in_time(m, c, more.computed, all)))
+    if (group->instances > 0 && (!fits(m, c, more, c->target_count, bytes) || all > limit ||
+                                 !in_time(m, c, more.computed, all)))
       break;
     load = more;
     group->instances++;
     group->bytes = bytes;
   }
   while (group->instances == 1 && group->targets_per_pass > 1 &&
-         (group->bytes > m->memory_limit ||
+         (!fits(m, c, load, group->targets_per_pass, group->bytes) ||
           group->targets_per_pass * sweep_rows_per_target(c) > limit ||
           !in_time(m, c, 0, group->targets_per_pass * (int64_t)sweep_rows_per_target(c))))
     group->bytes = group_bytes(m, c, load, --group->targets_per_pass);
@@ -175,6 +203,12 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
                    "one target layer of instance %zu needs %.2f GiB, weights included; the memory "
                    "limit is %.2f GiB",
                    first, (double)group->bytes / 0x1p30, (double)m->memory_limit / 0x1p30);
+  if (!fits(m, c, load, group->targets_per_pass, group->bytes))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                   "one target layer of instance %zu needs %.2f GiB at once; the device gives at "
+                   "most %.2f GiB",
+                   first, (double)group_largest(m, c, load, group->targets_per_pass) / 0x1p30,
+                   (double)m->limits.largest / 0x1p30);
   return XT_STATUS_OK;
 }
 

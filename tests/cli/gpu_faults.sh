@@ -164,6 +164,16 @@ shimmed XT_CL_LACKS=denormals -- $sweep --target-layers 0 --device opencl --inex
 shimmed XT_CL_LACKS=division -- $sweep --device opencl --inexact -o inexact.db
 provenance "--inexact: so do the runs that go on" inexact.db 2
 same "--inexact: no division is asked for that is not there" "$(count_of flags)" "-cl-std=CL1.2"
+# Devices that give less at once than they have in all: caches lie in several buffers, and less runs together.
+for largest in 400000 100000; do
+  shimmed XT_CL_LARGEST=$largest -- $sweep --device opencl -o "at-most-$largest.db"
+  expect "buffers of at most $largest bytes" 0
+  same "buffers of at most $largest bytes: the cpu's bytes" "$(exported at-most-$largest.db | cksum)" "$(cksum <wanted)"
+  same "buffers of at most $largest bytes: all that was made is released" "$(left_over)" ""
+done
+shimmed XT_CL_LARGEST=30000 -- $sweep --device opencl -o small.db
+expect "buffers that are too small for a weight" 1
+same "buffers that are too small for a weight: what is said" "$(grep -c 'has no room for .* at once; it gives at most' err)/$(wc -l <err)/$([ -e small.db ]; echo $?)" 1/1/1
 shimmed XT_CL_MEMORY=100000 -- $sweep --device opencl -o small.db
 expect "a device that is too small" 3
 same "a device that is too small: lines" "$(grep -c "the device's free memory" err)/$(wc -l <err)" "1/1"

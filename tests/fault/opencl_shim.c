@@ -9,6 +9,7 @@
  *   XT_CL_TYPE=gpu                  it is said to be no processor, and what it compiled to be the source
  *   XT_CL_ITEMS=N                   work-items of its largest work-groups
  *   XT_CL_MEMORY=BYTES              all that the device has; buffers beyond it are refused
+ *   XT_CL_LARGEST=BYTES             of one buffer; larger ones are refused
  *   XT_CL_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live buffer
  * 0"), and the flags that kernels were built with last */
 #define _GNU_SOURCE
@@ -180,6 +181,8 @@ ClInt clGetDeviceInfo(ClDeviceId d, uint32_t what, size_t size, void *out, size_
   if ((what == CL_DEVICE_GLOBAL_MEM_SIZE_ || what == CL_DEVICE_MAX_MEM_ALLOC_SIZE_) &&
       *setting("XT_CL_MEMORY"))
     value = strtoull(setting("XT_CL_MEMORY"), NULL, 10);
+  if (what == CL_DEVICE_MAX_MEM_ALLOC_SIZE_ && *setting("XT_CL_LARGEST"))
+    value = strtoull(setting("XT_CL_LARGEST"), NULL, 10);
   memcpy(out, &value, sizeof value);
   return 0;
 }
@@ -236,6 +239,8 @@ ClMem clCreateBuffer(ClContext c, uint64_t flags, size_t bytes, void *host, ClIn
   *code = fault(CALL_clCreateBuffer, true);
   /* CL_MEM_OBJECT_ALLOCATION_FAILURE */
   if (!*code && *limit && used + bytes > strtoull(limit, NULL, 10)) *code = -4;
+  const char *largest = setting("XT_CL_LARGEST");
+  if (!*code && *largest && bytes > strtoull(largest, NULL, 10)) *code = CL_INVALID_BUFFER_SIZE_;
   if (*code) return NULL;
   const ClMem memory = made(BUFFER, real.clCreateBuffer(c, flags, bytes, host, code));
   for (int i = 0; memory && i < BUFFERS; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys, values and attention. A prefix: [layer][kv head], keys [capacity][head_dim] and values
  * [head_dim][capacity], so that scores and weighted values are both a product of rows with rows.
- * Private positions: [layer][slot][key | value][kv_heads * head_dim]. */
+ * Private positions: [layer][slot][key | value][kv_heads * head_dim], in as many buffers as are
+ * needed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +25,10 @@ struct KvPrefix {
 
 struct KvTail {
   KvShape shape;
-  GpuBuffer *data;
-  gpu_size layer_at[]; /* [layers] first float of each */
+  struct {
+    GpuBuffer *data; /* of this layer and those beside it that fit into one buffer with it */
+    gpu_size at;     /* its first float */
+  } layer[];         /* [layers] */
 };
 
 static gpu_size prefix_floats(const KvPrefix *p) {
@@ -132,29 +135,40 @@ void gpu_prefix_copy(Backend *backend, KvPrefix *to, const KvPrefix *from, int c
              from->memory->data);
 }
 
+/* A buffer for layer `first` and those after it that fit, which end before *end. */
+static xt_status place_layers(GpuBackend *b, KvTail *t, const int32_t *slots, int first, int *end,
+                              xt_error *error) {
+  const gpu_size each = 2 * (gpu_size)t->shape.kv_heads * (gpu_size)t->shape.head_dim,
+                 most = b->device->info.largest / sizeof(float) / each;
+  gpu_size all = 0;
+  GpuBuffer *data;
+  int l = first;
+  do {
+    t->layer[l].at = all * each;
+    all += (gpu_size)slots[l++];
+  } while (l < t->shape.layers && all <= most && (gpu_size)slots[l] <= most - all);
+  if (all > SIZE_MAX / 16 / each) return err_memory(error, SIZE_MAX);
+  TRY(gpu_buffer(b->device, (size_t)(all * each) * sizeof(float), &data, error));
+  for (*end = l; l > first; l--) t->layer[l - 1].data = data;
+  return XT_STATUS_OK;
+}
+
 xt_status gpu_tail_create(Backend *backend, KvShape shape, const int32_t *slots, KvTail **out,
                           xt_error *error) {
   KvTail *t;
   *out = NULL;
   TRY(cpu_check_kv(shape, 1, error));
-  TRY(mem_alloc(&t, 1, sizeof *t + (size_t)shape.layers * sizeof *t->layer_at, error));
-  t->shape = shape;
-  const size_t stride = 2 * (size_t)shape.kv_heads * (size_t)shape.head_dim;
-  xt_status status = XT_STATUS_OK;
-  size_t total = 0;
-  for (int l = 0; l < shape.layers && !status; l++) {
-    t->layer_at[l] = total * stride;
+  for (int l = 0; l < shape.layers; l++)
     if (slots[l] < 0)
-      status = err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "layer %d: %d slots", l,
-                       (int)slots[l]);
-    else
-      total += (size_t)slots[l];
-    if (!status && total > SIZE_MAX / 16 / stride) status = err_memory(error, SIZE_MAX);
-  }
-  if (!status)
-    status = gpu_buffer(gpu_of(backend)->device, total * stride * sizeof(float), &t->data, error);
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "layer %d: %d slots", l,
+                     (int)slots[l]);
+  TRY(mem_alloc(&t, 1, sizeof *t + (size_t)shape.layers * sizeof *t->layer, error));
+  t->shape = shape;
+  xt_status status = XT_STATUS_OK;
+  for (int l = 0; l < shape.layers && !status;)
+    status = place_layers(gpu_of(backend), t, slots, l, &l, error);
   if (status)
-    free(t);
+    gpu_tail_release(backend, t);
   else
     *out = t;
   return status;
@@ -162,7 +176,9 @@ xt_status gpu_tail_create(Backend *backend, KvShape shape, const int32_t *slots,
 
 void gpu_tail_release(Backend *backend, KvTail *t) {
   if (!t) return;
-  gpu_buffer_free(gpu_of(backend)->device, t->data);
+  for (int l = 0; l < t->shape.layers; l++)
+    if (l == 0 || t->layer[l].data != t->layer[l - 1].data)
+      gpu_buffer_free(gpu_of(backend)->device, t->layer[l].data);
   free(t);
 }
 
@@ -174,13 +190,13 @@ void gpu_tail_store(Backend *backend, KvTail *t, int layer, Dev k, Dev v, int ld
   const GpuPlace key = gpu_place(k), value = gpu_place(v), list = gpu_place(slots.at);
   const GpuTailStore args = {.k = key.at,
                              .v = value.at,
-                             .at = t->layer_at[layer],
+                             .at = t->layer[layer].at,
                              .slots = list.at,
                              .ld = ld,
                              .m = m,
                              .width = width};
-  GPU_LAUNCH(b, tail_store, gpu_groups((uint64_t)m * (uint64_t)width), 1, 1, 256, args, t->data,
-             key.buffer, value.buffer, list.buffer);
+  GPU_LAUNCH(b, tail_store, gpu_groups((uint64_t)m * (uint64_t)width), 1, 1, 256, args,
+             t->layer[layer].data, key.buffer, value.buffer, list.buffer);
 }
 
 /* ---- attention ------------------------------------------------------------------------------- */
@@ -291,7 +307,7 @@ static void finish_rows(GpuBackend *b, const Call *c, bool has_prefix) {
                             .q = q.at,
                             .largest = shared->largest,
                             .sum = shared->sum,
-                            .tail = a->tail ? a->tail->layer_at[a->layer] : 0,
+                            .tail = a->tail ? a->tail->layer[a->layer].at : 0,
                             .slots = l->slots.at,
                             .tail_begin = l->tail_begin.at,
                             .tail_end = l->tail_end.at,
@@ -313,7 +329,7 @@ static void finish_rows(GpuBackend *b, const Call *c, bool has_prefix) {
                             .cap = a->cap};
   GPU_LAUNCH(b, finish, (uint32_t)a->rows * (uint32_t)a->heads, 1, 1, 64, finish, out.buffer,
              q.buffer, b->shared.buffer, b->shared.buffer, b->shared.buffer,
-             a->tail ? a->tail->data : NULL, l->slots.buffer, l->tail_begin.buffer,
+             a->tail ? a->tail->layer[a->layer].data : NULL, l->slots.buffer, l->tail_begin.buffer,
              l->tail_end.buffer, l->prefix_end.buffer, l->slopes.buffer);
 }
 

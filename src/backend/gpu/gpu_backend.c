@@ -186,6 +186,7 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
   b->base.limits = (BackendLimits){.work_rows = info->processor ? 512 : 4096,
                                    .logit_rows = info->processor ? 256 : 1024,
                                    .memory = left - left / 8,
+                                   .largest = info->largest,
                                    .exact = !info->lacks[0] && options->compute == XT_COMPUTE_F32};
   b->tiles = gpu_tiles_of(info);
   if (options->compute != XT_COMPUTE_F32) {
