@@ -10,7 +10,14 @@
  * `status` wait. What the arguments point to on the host is read during the call. An op that fails
  * leaves the backend failed: ops after it do nothing of use, and `status`, read at a step's end,
  * says why. A decoding step is therefore one upload (the row tables of all layers), ops, and one
- * download (what was chosen for all rows).
+ * download (what was chosen for all rows). Dearer are
+ *   a mixture of experts: in each layer, for each piece of work_rows rows, a download (the router's
+ *     logits) and an upload (which rows each expert has);
+ *   draws: a download of each row's logits;
+ *   generation settings that forbid tokens: an upload for each piece of logit_rows rows, more where
+ *     many tokens are forbidden;
+ *   numbers of the first token (effects), in that step: an upload and a download, and one of each
+ *     for every distribution that others are compared with.
  *
  * The numerics promise: every output row depends on its own inputs only. It has the same bits
  * whatever the number of other rows, the number of threads, or how rows are tiled. Therefore the

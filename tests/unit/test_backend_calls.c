@@ -64,14 +64,8 @@ static bool mark(void *user) {
   return false;
 }
 
-static void model_of(int layers, xt_model **model, xt_session **session) {
+static void record(const char *path, xt_model **model, xt_session **session) {
   xt_error error;
-  char path[128];
-  if (!models_folder[0]) models_make("tiny-mistral", "f32", path);
-  snprintf(path, sizeof path, "%s/layers-%d", models_folder, layers);
-  /* with a sliding window */
-  const xt_synth_options options = {.shape = "tiny-mistral", .layers = layers, .seed = 3};
-  if (access(path, F_OK) != 0) ASSERT_OK(xt_model_synthesize(&options, path, &error));
   ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = 1}, model, &error));
   ASSERT_OK(xt_session_create(*model, session, &error));
   inner = (*session)->backend->ops;
@@ -84,6 +78,28 @@ static void model_of(int layers, xt_model **model, xt_session **session) {
   calls = (Calls){0};
   step_count = 0;
   fails_after = -1;
+}
+
+/* `settings`: the text of its generation_config.json, or NULL. */
+static void model_with(int layers, const char *settings, xt_model **model, xt_session **session) {
+  xt_error error;
+  char path[128], file[160];
+  if (!models_folder[0]) models_make("tiny-mistral", "f32", path);
+  snprintf(path, sizeof path, "%s/layers-%d%s", models_folder, layers, settings ? "-set" : "");
+  /* with a sliding window */
+  const xt_synth_options options = {.shape = "tiny-mistral", .layers = layers, .seed = 3};
+  if (access(path, F_OK) != 0) ASSERT_OK(xt_model_synthesize(&options, path, &error));
+  if (settings) {
+    snprintf(file, sizeof file, "%s/generation_config.json", path);
+    FILE *out = fopen(file, "w");
+    assert_non_null(out);
+    fputs(settings, out);
+    fclose(out);
+  }
+  record(path, model, session);
+}
+static void model_of(int layers, xt_model **model, xt_session **session) {
+  model_with(layers, NULL, model, session);
 }
 
 static const int32_t prompts[ROWS][8] = {{1, 5, 9, 33, 20, 8, 14, 2},
@@ -225,6 +241,54 @@ static void test_failures(void **state) {
   }
 }
 
+/* The last step of five rows; `at_once`: rows that a layer's half, and rows of logits that a choice,
+ * works on at a time. */
+static Calls last_of_generation(xt_model *model, xt_session *session, int at_once,
+                                float temperature) {
+  xt_error error;
+  xt_request requests[ROWS] = {{0}};
+  xt_generation out[ROWS];
+  session->backend->limits.work_rows = session->backend->limits.logit_rows = at_once;
+  for (int r = 0; r < ROWS; r++) requests[r] = (xt_request){.ids = prompts[r], .count = lengths[r]};
+  const xt_generate_options o = {
+      .max_new_tokens = 4, .ignore_eos = true, .temperature = (double)temperature, .cancel = mark};
+  ASSERT_OK(xt_session_generate(session, requests, ROWS, &o, out, &error));
+  mark(NULL);
+  for (int r = 0; r < ROWS; r++) xt_generation_deinit(&out[r]);
+  xt_session_free(session), xt_model_close(model);
+  return steps[step_count - 1];
+}
+
+/* What costs more transfers than a greedy step of a dense model: backend.h says how many. */
+static void test_dear_steps(void **state) {
+  (void)state;
+  static const int at_once[][2] = {{512, 1}, {2, 3}}; /* and the pieces that makes of five rows */
+  for (int k = 0; k < 2; k++) {
+    const int rows = at_once[k][0], pieces = at_once[k][1];
+    xt_model *model;
+    xt_session *session;
+    xt_model_info info;
+    record(XT_SOURCE_DIR "/tests/golden/models/mixtral", &model, &session);
+    xt_model_get_info(model, &info);
+    assert_true(info.layers > 1);
+    Calls last = last_of_generation(model, session, rows, 0);
+    assert_int_equal(last.uploads, 1 + info.layers * pieces);
+    assert_int_equal(last.downloads, 1 + info.layers * pieces);
+    model_of(2, &model, &session);
+    last = last_of_generation(model, session, rows, 0.7f);
+    assert_int_equal(last.uploads, 1);
+    assert_int_equal(last.downloads, 1 + ROWS);
+    model_with(2, "{\"eos_token_id\": 2, \"suppress_tokens\": [61, 9]}", &model, &session);
+    last = last_of_generation(model, session, rows, 0);
+    assert_int_equal(last.uploads, 1 + pieces);
+    assert_int_equal(last.downloads, 1);
+    model_of(2, &model, &session);
+    last = last_of_generation(model, session, rows, 0);
+    assert_int_equal(last.uploads, 1);
+    assert_int_equal(last.downloads, 1);
+  }
+}
+
 typedef struct Sum {
   double value; /* of every number of every response, in no order */
   int tokens;
@@ -281,9 +345,8 @@ static void test_limits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sweep_steps),
-      cmocka_unit_test(test_generation_steps),
-      cmocka_unit_test(test_failures),
+      cmocka_unit_test(test_sweep_steps), cmocka_unit_test(test_generation_steps),
+      cmocka_unit_test(test_dear_steps),  cmocka_unit_test(test_failures),
       cmocka_unit_test(test_limits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
