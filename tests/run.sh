@@ -10,6 +10,7 @@
 # Prints the seconds that each took and, behind them, those of the processors.
 # Ends with the processors' seconds of each build, what each skipped test needs and "N passed, N failed, N skipped"; fails when one
 # failed or none ran.
+# XT_TEST_REQUIRE=WORD,.. (opencl, oclgrind, nvrtc): what has to be installed: a test that needs it, and is skipped, has failed.
 # --list prints what would run, and runs nothing.
 # usage: tests/run.sh [--released] [--list] BUILD...
 set -u
@@ -24,8 +25,17 @@ if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, star
   XT_BUILD="$build" timeout -k 10 "${XT_TEST_LIMIT:-900}" "$program" >"$results/$index.out" 2>&1
   code=$?
   # cmocka writes a skipped test as "not ok N # SKIP name"; the line before it says what it needs.
-  awk '/^# needs /{need = substr($0, 3); next} /^not ok [0-9]+ # SKIP /{n = $3; sub(/^not ok [0-9]+ # SKIP /, ""); $0 = "ok " n " - " $0 " # SKIP " (need ? need : "needs another processor or build: " $0)}
-       /^not ok.*# SKIP/{sub(/^not /, "")} {print; need = ""}' "$results/$index.out" >"$results/$index.tap" && mv "$results/$index.tap" "$results/$index.out"
+  awk -v required="${XT_TEST_REQUIRE:-}" '/^# needs /{need = substr($0, 3); next} /^not ok [0-9]+ # SKIP /{n = $3; sub(/^not ok [0-9]+ # SKIP /, ""); $0 = "ok " n " - " $0 " # SKIP " (need ? need : "needs another processor or build: " $0)}
+       /^not ok.*# SKIP/{sub(/^not /, "")}
+       /^ok.*# SKIP/{
+         count = split(required, words, ",")
+         for (i = 1; i <= count; i++)
+           if (words[i] != "" && index(tolower(substr($0, index($0, "# SKIP"))), words[i])) {
+             sub(/^ok/, "not ok"); sub(/# SKIP/, "is required (XT_TEST_REQUIRE): "); break
+           }
+       }
+       {print; need = ""}' "$results/$index.out" >"$results/$index.tap" && mv "$results/$index.tap" "$results/$index.out"
+  [ $code -ne 0 ] || ! grep -q '^not ok.* is required (XT_TEST_REQUIRE): ' "$results/$index.out" || code=1
   [ $code -ne 124 ] || echo "not ok - $name took longer than ${XT_TEST_LIMIT:-900} s and was stopped" >>"$results/$index.out"
   # A program that failed without saying which test did counts as one failure.
   if [ $code -ne 0 ] && ! grep -q '^not ok' "$results/$index.out"; then echo "not ok - $name exited with $code" >>"$results/$index.out"; fi

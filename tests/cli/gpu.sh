@@ -13,7 +13,7 @@ prints "devices: the cpu" '^cpu '
 run "$X" devices --json
 is_json "devices --json" out
 if ! grep -q '"device": "opencl:0"' out; then
-  echo "ok - sweeps on OpenCL # SKIP there is no OpenCL device"
+  echo "ok - sweeps on OpenCL # SKIP needs an OpenCL device"
   finish
 fi
 small="-m $model --threads 1 --quiet"
@@ -49,7 +49,7 @@ same "they matter" "$(cmp -s cpu.jsonl cpu-settings.jsonl; echo $?)" 1
 # ---- Oclgrind runs the kernels in an interpreter that sees data races and reads or writes beyond a buffer. It comes as an OpenCL driver.
 grind=/usr/lib/oclgrind/liboclgrind-rt-icd.so
 if [ ! -e $grind ] || ! command -v oclgrind-kernel >/dev/null || [ ! -x "$XT_BUILD/tests/test_gpu_ops" ]; then
-  echo "ok - Oclgrind # SKIP it is not installed"
+  echo "ok - Oclgrind # SKIP needs oclgrind"
 else
   complaints='data race|[Dd]ivergence|Invalid|FATAL|ERROR|^not ok.*Fail'
   # seen NAME STATEMENT WANTED: whether Oclgrind complains of a kernel of four work-items that has this statement, and the pattern finds

@@ -253,7 +253,7 @@ static void memory_on_a_gpu(void **state) {
   xt_model_info info;
   xt_error error;
   if (gpu_devices(found, why) == 0) {
-    print_message("# no device: %s\n", why);
+    print_message("# needs an OpenCL device: %s\n", why);
     skip();
   }
   xt_model_options options = {.threads = 1, .device = found[0].id};

@@ -204,7 +204,7 @@ static void test_tokens_on_a_gpu(void **state) {
   GpuInfo found[GPU_DEVICES_MAX];
   char why[256];
   if (gpu_devices(found, why) == 0) {
-    print_message("# no device: %s\n", why);
+    print_message("# needs an OpenCL device: %s\n", why);
     skip();
   }
   for (size_t i = 0; i < MODELS; i++)

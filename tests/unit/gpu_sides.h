@@ -39,9 +39,13 @@ static inline int tear_down(void **state) {
   if (cpu) cpu->ops->destroy(cpu);
   return 0;
 }
+static inline void skip_gpu(void) {
+  print_message("# needs an OpenCL device\n");
+  skip();
+}
 #define NEEDS_GPU() \
   (void)state;      \
-  if (!gpu) skip()
+  if (!gpu) skip_gpu()
 
 /* Products of any size take this size of tiles; skips where there is no room for them. */
 static inline void take_tiles(int size) {

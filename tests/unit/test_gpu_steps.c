@@ -142,21 +142,26 @@ static void check_steps(void (*run)(xt_session *, int)) {
   }
 }
 
+static void skip_gpu(void) {
+  print_message("# needs an OpenCL device\n");
+  skip();
+}
+
 static void test_sweep(void **state) {
   (void)state;
-  if (!device[0]) skip();
+  if (!device[0]) skip_gpu();
   check_steps(sweep);
 }
 static void test_generation(void **state) {
   (void)state;
-  if (!device[0]) skip();
+  if (!device[0]) skip_gpu();
   check_steps(generate);
 }
 
 /* Rows whose logits do not fit at once are chosen in parts, and read together. */
 static void test_parts(void **state) {
   (void)state;
-  if (!device[0]) skip();
+  if (!device[0]) skip_gpu();
   logit_rows = 2;
   check_steps(sweep);
   check_steps(generate);
