@@ -34,8 +34,8 @@ static void test_released(void **state) {
     if (read) free(to_host(gpu, out, FLOATS));
     const void *place = out.buffer;
     gpu->ops->release(gpu, out);
-    const GpuBackend *b = gpu_of(gpu);
-    for (size_t i = 0; i < b->choices.count; i++) assert_true(b->choices.pending[i].out != place);
+    const GpuChoices *c = &gpu_of(gpu)->choices;
+    for (size_t i = 0; i < c->count; i++) assert_true(c->pending[i].out != place);
     for (int i = 0; i < TRIES; i++) {
       others[i] = to_device(gpu, known, FLOATS);
       met += others[i].buffer == place;

@@ -20,9 +20,8 @@ static xt_status alloc(Backend *backend, size_t bytes, Dev *out, xt_error *error
 }
 
 static void release(Backend *backend, Dev d) {
-  GpuBackend *b = gpu_of(backend);
-  gpu_choices_forget(b, d.buffer, 0, SIZE_MAX);
-  gpu_buffer_free(b->device, d.buffer);
+  gpu_choices_forget(gpu_of(backend), d.buffer, 0, SIZE_MAX);
+  gpu_buffer_free(gpu_of(backend)->device, d.buffer);
 }
 
 static void upload(Backend *backend, Dev to, const void *from, size_t bytes) {

@@ -175,7 +175,7 @@ void gpu_compare(Backend *, const CompareArgs *);
 /* Reads `bytes` of the buffer from `offset` on, the choices among them finished. */
 void gpu_read_choices(GpuBackend *b, void *to, const GpuBuffer *buffer, size_t offset,
                       size_t bytes);
-/* Something else is in these bytes from now on, or they are freed: no choice is there. */
+/* Something else is in these bytes from now on, or they are released: no choice is there. */
 void gpu_choices_forget(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes);
 void gpu_choices_free(GpuBackend *b);
 

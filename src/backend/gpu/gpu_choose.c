@@ -71,33 +71,37 @@ void gpu_choices_free(GpuBackend *b) {
   free(c->pending);
 }
 
-/* Takes rows [first, end) out of a record of choices. What follows them is a record of its own. */
-static void take_out(GpuBackend *b, size_t record, size_t first, size_t end) {
-  GpuChoices *c = &b->choices;
-  GpuPending *p = &c->pending[record];
-  GpuPending after = *p;
-  xt_error error;
-  after.first += end * sizeof(Choice);
-  after.at += end * (CHOICE_WORDS + 2 * after.blocks);
-  after.rows -= end;
-  p->rows = first;
-  if (first == 0) p->out = NULL;
-  if (after.rows == 0) return;
-  if (MEM_GROW(&c->pending, &c->capacity, c->count + 1, &error)) {
-    gpu_fail(&b->user, &error);
-    return;
+/* What is left of p after its rows [begin, end) are gone. */
+static xt_status cut_rows(GpuChoices *c, size_t which, size_t begin, size_t end, xt_error *error) {
+  GpuPending *p = &c->pending[which], rest = *p;
+  rest.first += end * sizeof(Choice);
+  rest.rows -= end;
+  rest.at += end * (CHOICE_WORDS + 2 * p->blocks);
+  p->rows = begin;
+  if (begin == 0) {
+    *p = rest;
+    if (rest.rows == 0) p->out = NULL;
+    return XT_STATUS_OK;
   }
-  c->pending[c->count++] = after;
+  if (rest.rows == 0) return XT_STATUS_OK;
+  TRY(MEM_GROW(&c->pending, &c->capacity, c->count + 1, error));
+  c->pending[c->count++] = rest;
+  return XT_STATUS_OK;
 }
 
 void gpu_choices_forget(GpuBackend *b, const GpuBuffer *buffer, size_t offset, size_t bytes) {
-  const size_t end = bytes > SIZE_MAX - offset ? SIZE_MAX : offset + bytes;
-  for (size_t i = 0, count = b->choices.count; i < count && buffer; i++) {
-    const GpuPending *p = &b->choices.pending[i];
-    const size_t until = p->first + p->rows * sizeof(Choice);
-    if (p->out != buffer || offset >= until || end <= p->first) continue;
-    take_out(b, i, offset <= p->first ? 0 : (offset - p->first) / sizeof(Choice),
-             end >= until ? p->rows : (end - p->first + sizeof(Choice) - 1) / sizeof(Choice));
+  GpuChoices *c = &b->choices;
+  xt_error error;
+  if (!buffer || !bytes) return;
+  for (size_t i = 0; i < c->count; i++) {
+    const GpuPending *p = &c->pending[i];
+    const size_t end = p->first + p->rows * sizeof(Choice),
+                 until = offset < end && bytes < end - offset ? offset + bytes : end,
+                 begin = offset < p->first ? p->first : offset;
+    if (p->out != buffer || begin >= until) continue;
+    if (cut_rows(c, i, (begin - p->first) / sizeof(Choice),
+                 (until - p->first + sizeof(Choice) - 1) / sizeof(Choice), &error))
+      gpu_fail(&b->user, &error);
   }
 }
 
@@ -132,7 +136,7 @@ static const GpuPending *note_choices(GpuBackend *b, const ChooseArgs *a, size_t
   xt_error error;
   if (c->done) c->count = c->words = c->read = 0;
   c->done = false;
-  gpu_choices_forget(b, a->out.buffer, a->out.offset, rows * sizeof(Choice)); /* older ones */
+  gpu_choices_forget(b, a->out.buffer, a->out.offset, rows * sizeof(Choice)); /* of older ones */
   if (MEM_GROW(&c->pending, &c->capacity, c->count + 1, &error)) {
     gpu_fail(&b->user, &error);
     return NULL;
