@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What computed a store's responses, as far as their bits depend on it. In float32 every device
- * gives the same; in other types only one kind of device with one library does, so that responses
- * of another are refused. */
+ * gives the same; in other types only one kind of device with one library does, and of the CPU's
+ * kernels only those that multiply by the same instruction, so that responses of another are
+ * refused. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,8 +10,25 @@
 #include "base/json.h"
 #include "store/store_parts.h"
 
-/* "cpu", or "cuda (NVIDIA H100), cuBLASLt 13.1.0": the kernels without the device's number. */
-static void kind_of(const char *provenance, char kind[STORE_KIND_SIZE]) {
+static bool has_feature(const json_t *processor, const char *name) {
+  const json_t *features = json_object_get(processor, "features"), *each;
+  size_t i;
+  json_array_foreach(features, i, each) if (json_is_string(each) &&
+                                            strcmp(json_string_value(each), name) == 0) return true;
+  return false;
+}
+
+/* What the CPU multiplies bfloat16 by, as cpu_backend.c chooses it: the float kernels of every
+ * processor have the same bits. */
+static const char *instruction_of(const char *kernels, const json_t *processor) {
+  return strcmp(kernels, "cpu:amx") == 0         ? "AMX"
+         : strcmp(kernels, "cpu:reference") == 0 ? "reference"
+         : strcmp(kernels, "cpu:avx512") == 0 && has_feature(processor, "avx512_bf16")
+             ? "AVX512_BF16"
+             : "float32 instructions";
+}
+
+void store_kind_of(const char *provenance, char kind[STORE_KIND_SIZE]) {
   json_t *root = NULL;
   json_parse(provenance, strlen(provenance), NULL, &root, NULL); /* NULL: nothing is known */
   const json_t *processor = json_object_get(root, "processor");
@@ -18,7 +36,7 @@ static void kind_of(const char *provenance, char kind[STORE_KIND_SIZE]) {
              *device = json_string_value(json_object_get(processor, "device"));
   kind[0] = 0;
   if (kernels && strncmp(kernels, "cpu", 3) == 0)
-    snprintf(kind, STORE_KIND_SIZE, "cpu");
+    snprintf(kind, STORE_KIND_SIZE, "cpu (%s)", instruction_of(kernels, processor));
   else if (kernels)
     snprintf(kind, STORE_KIND_SIZE, "%.*s%s%.100s%s%.60s", (int)strcspn(kernels, ":,"), kernels,
              device ? " (" : "", device ? device : "", device ? ")" : "",
@@ -35,7 +53,7 @@ xt_status store_kind(xt_store *s, char kind[STORE_KIND_SIZE], xt_error *error) {
   TRY(db_prepare(&s->db, "SELECT provenance FROM runs ORDER BY id", &statement, error));
   while (!kind[0] && sqlite3_step(statement) == SQLITE_ROW) {
     const char *provenance = db_text(statement, 0);
-    if (provenance) kind_of(provenance, kind);
+    if (provenance) store_kind_of(provenance, kind);
   }
   sqlite3_finalize(statement);
   return XT_STATUS_OK; /* a file that cannot be read says so where its responses are */
@@ -44,11 +62,12 @@ xt_status store_kind(xt_store *s, char kind[STORE_KIND_SIZE], xt_error *error) {
 xt_status store_check_kind(xt_store *s, const char *provenance, xt_error *error) {
   char made[STORE_KIND_SIZE], now[STORE_KIND_SIZE];
   TRY(store_kind(s, made, error));
-  kind_of(provenance ? provenance : "{}", now);
+  store_kind_of(provenance ? provenance : "{}", now);
   if (!made[0] || !now[0] || strcmp(made, now) == 0) return XT_STATUS_OK;
   return err_set(
       error, XT_STATUS_ARGUMENT, s->db.path, "kernels", -1,
       "the store's results were made in %s by %s, not by %s, which gives other bits in this type. "
-      "Take the same, or another results file",
-      s->settings.of[STORE_COMPUTE], made, now);
+      "Take the same%s, or another results file",
+      s->settings.of[STORE_COMPUTE], made, now,
+      strncmp(made, "cpu", 3) == 0 && strncmp(now, "cpu", 3) == 0 ? " (--kernels)" : "");
 }

@@ -121,8 +121,11 @@ void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);
 xt_status store_choices_text(const xt_question *question, char **out, xt_error *error);
 
 #define STORE_KIND_SIZE 200
-/* Of a store whose responses are not of float32 products: the kind of device, and the library, that
- * made them; "": not known, or of float32. */
+/* By a provenance: "cpu (AVX512_BF16)", or "cuda (NVIDIA H100), cuBLASLt 13.1.0", which is the
+ * kernels without the device's number; "": it does not say. */
+void store_kind_of(const char *provenance, char kind[STORE_KIND_SIZE]);
+/* Of a store whose responses are not of float32 products: the kind of device, and the library or
+ * the instruction, that made them; "": not known, or of float32. */
 xt_status store_kind(xt_store *s, char kind[STORE_KIND_SIZE], xt_error *error);
 /* Refuses responses of that provenance where the store's are of another kind. */
 xt_status store_check_kind(xt_store *s, const char *provenance, xt_error *error);

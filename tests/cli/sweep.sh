@@ -284,6 +284,20 @@ refuses_like "another model" 3 "^xtransplant sweep: whole.db: model: the store h
 refuses "another length" 3 "xtransplant sweep: whole.db: max_new_tokens: the store's results were made with 20, not 10. Give the same, or another results file" $s $pairs --max-new-tokens 10 -o whole.db
 refuses_like "another penalty" 3 "^xtransplant sweep: whole.db: repetition_penalty: .* made with 1, not 1\.1" $s $pairs --repetition-penalty 1.1 -o whole.db
 refuses_like "another compute type" 3 "^xtransplant sweep: whole.db: compute: .* made with f32, not bf16" $s $pairs --compute bf16 -o whole.db
+# kernels of the CPU have other bits in bf16 where they multiply by another instruction; portable C and AVX2 multiply as float32
+b="$s $pairs --site ffn --compute bf16 --limit 1"
+$b --kernels portable --target-layers 0 -o portable.db
+refuses "kernels of other bits" 3 "xtransplant sweep: portable.db: kernels: the store's results were made in bf16 by cpu (float32 instructions), not by cpu (reference), which gives other bits in this type. Take the same (--kernels), or another results file" \
+  $b --kernels reference -o portable.db
+$b --kernels reference -o reference.db
+refuses "kernels of other bits do not merge" 3 "xtransplant merge: reference.db: kernels: is by cpu (reference), and portable.db by cpu (float32 instructions); only results of one can be joined in other types than f32" \
+  "$X" merge kernels.db portable.db reference.db --quiet
+same_bits=portable
+"$X" capture -m "$model" --threads 1 --prompt x --quiet --compute bf16 --kernels portable -o taps-portable
+"$X" capture -m "$model" --threads 1 --prompt x --quiet --compute bf16 --kernels avx2 -o taps-avx2 2>err && same_bits=avx2
+same "kernels of the same bits: what they compute ($same_bits)" "$(cmp taps-portable taps-$same_bits 2>&1)" ""
+$b --kernels $same_bits -o portable.db
+same "kernels of the same bits go on ($same_bits)" $? 0
 refuses "layer out of range" 3 "xtransplant sweep: --source-layers: layer 6 is out of range: this model has layers 0 to 5" $s $pairs --source-layers 4-6 -o new.db
 refuses_like "no such site" 2 "^xtransplant sweep: --site: 'attn,mlp' is not a list of different sites" $s --pairs pairs.jsonl --site attn,mlp -o new.db
 head -1 pairs.jsonl >source-only.jsonl
