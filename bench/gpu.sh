@@ -19,7 +19,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/.." && pwd)
 # The test programs that compare a device with the processor, and count what is asked of its driver.
-bit_tests="test_gpu_ops test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor test_gpu_steps"
+bit_tests="test_gpu_ops test_gpu_places test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor test_gpu_steps"
 export bit_tests
 
 pack() {

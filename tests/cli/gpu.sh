@@ -70,7 +70,7 @@ else
   OCL_ICD_VENDORS=$work/drivers OCLGRIND_DATA_RACES=1 OCLGRIND_LOCAL_MEM_SIZE=49152 OCLGRIND_INST_COUNTS=1 XT_TEST_TINY=1 XT_TEST_GPU=opencl:0
   export OCL_ICD_VENDORS OCLGRIND_DATA_RACES OCLGRIND_LOCAL_MEM_SIZE OCLGRIND_INST_COUNTS XT_TEST_TINY XT_TEST_GPU
   code=0
-  for ops in test_gpu_ops test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor; do "$XT_BUILD/tests/$ops" >>grind 2>&1 || code=$?; done
+  for ops in test_gpu_ops test_gpu_places test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor; do "$XT_BUILD/tests/$ops" >>grind 2>&1 || code=$?; done
   same "Oclgrind: exit code" $code 0
   same "Oclgrind: tiles that are skipped" "$(grep -ci 'skip.*test_tiles\|test_tiles.*skip' grind)" 0
   sed -n 's/^# kernel: //p' grind | sort -u >kernels

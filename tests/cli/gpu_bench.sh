@@ -49,7 +49,7 @@ code=$?
 expect "what was packed" 0
 same "what was packed: ops" "$(status_of bits_ops)" ok
 same "what was packed: models" "$(status_of bits_goldens)" ok
-programs="test_gpu_ops test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor test_gpu_steps "
+programs="test_gpu_ops test_gpu_places test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor test_gpu_steps "
 same "what was packed: test programs" "$(sed -n 's/.*"programs": "\([^"]*\)".*/\1/p' gpu.json)" "$programs"
 same "what was packed: steps were counted" "$(grep -c '^ok .*test_sweep$\|^ok .*test_generation$' scratch2/ops)" 2
 finish

@@ -19,7 +19,7 @@ ops() { XT_TEST_GPU=cuda:0 CMOCKA_MESSAGE_OUTPUT=TAP on_cuda "$XT_BUILD/tests/$1
 
 if [ -x "$XT_BUILD/tests/test_gpu_ops" ]; then
   export XT_TEST_KERNELS="$work/kernels"
-  for test in test_gpu_ops test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor; do
+  for test in test_gpu_ops test_gpu_places test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor; do
     ops $test >ops 2>&1
     same "$test" "$?/$(grep -c '^ok' ops)/$(grep -c '^not ok' ops)" "0/$(sed -n 's/^1\.\.//p' ops)/0"
     sed -n 's/^# kernel: //p' ops >>kernels-of-tests

@@ -12,29 +12,31 @@ static inline float *wild_floats(size_t n, uint64_t seed) {
   return x;
 }
 
-/* The rows begin at float `place`: rows at odd places take kernels of their own. */
+/* The rows, the bias and the result begin at float `place`: rows at odd places take kernels of their
+ * own. */
 static inline void product_at(size_t place, Dtype type, int m, int n, int k, bool with_bias,
                               bool wild) {
   const MatrixSource source =
       dtype_is_quantised(type) ? random_blocks(type, n, k, 9) : random_matrix(type, n, k, 9, NULL);
-  const size_t floats = place + (size_t)m * (size_t)k;
+  const size_t floats = place + (size_t)m * (size_t)k, results = place + (size_t)m * (size_t)n;
   float *x = wild ? wild_floats(floats, 7) : random_floats(floats, 7),
-        *bias = random_floats((size_t)n, 8), *got[2];
+        *bias = random_floats(place + (size_t)n, 8), *got[2];
   xt_error error;
   char what[80];
   for (int side = 0; side < 2; side++) {
     Backend *b = each(side);
     Weight *w;
     ASSERT_OK(b->ops->weight_create(b, &source, 1, &w, &error));
-    Dev dx = to_device(b, x, floats), dy = to_device(b, NULL, (size_t)m * (size_t)n),
-        db = to_device(b, bias, (size_t)n);
-    b->ops->matmul(b, dy, dev_at(dx, place), w, with_bias ? db : (Dev){0}, m);
-    got[side] = to_host(b, dy, (size_t)m * (size_t)n);
+    Dev dx = to_device(b, x, floats), dy = to_device(b, NULL, results),
+        db = to_device(b, bias, place + (size_t)n);
+    b->ops->matmul(b, dev_at(dy, place), dev_at(dx, place), w,
+                   with_bias ? dev_at(db, place) : (Dev){0}, m);
+    got[side] = to_host(b, dy, results);
     b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db),
         b->ops->weight_release(b, w);
   }
   snprintf(what, sizeof what, "product of %d rows, %d x %d, %s", m, n, k, dtype_name(type));
-  same(what, got, (size_t)m * (size_t)n);
+  same(what, got, results);
   free(x), free(bias), free((void *)(uintptr_t)source.data);
 }
 
@@ -44,7 +46,7 @@ static inline void product_case(Dtype type, int m, int n, int k, bool with_bias,
 
 /* So many rows of a table, at most 4096, in an order of their own; frees the table's data. */
 static inline void embed_case(MatrixSource source, int rows) {
-  const size_t cols = (size_t)source.cols;
+  const size_t cols = (size_t)source.cols, results = (size_t)rows * cols + 1;
   int32_t ids[4096];
   float *got[2];
   xt_error error;
@@ -53,13 +55,13 @@ static inline void embed_case(MatrixSource source, int rows) {
     Backend *b = each(side);
     Table *t;
     ASSERT_OK(b->ops->table_create(b, &source, &t, &error));
-    Dev dy = to_device(b, NULL, (size_t)rows * cols);
+    Dev dy = to_device(b, NULL, results);
     const IndexList list = to_indices(b, ids, (size_t)rows);
-    b->ops->embed(b, dy, t, list, rows);
-    got[side] = to_host(b, dy, (size_t)rows * cols);
+    b->ops->embed(b, dev_at(dy, 1), t, list, rows);
+    got[side] = to_host(b, dy, results);
     b->ops->release(b, dy), b->ops->release(b, list.at), b->ops->table_release(b, t);
   }
-  same("embedding", got, (size_t)rows * cols);
+  same("embedding", got, results);
   free((void *)(uintptr_t)source.data);
 }
 

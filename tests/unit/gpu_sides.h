@@ -64,6 +64,16 @@ static inline void take_own_tiles(void) {
 
 static inline Backend *each(int side) { return side ? gpu : cpu; }
 
+/* An array that begins at a place in its buffer; released as one that does not. */
+static inline Dev to_place(Backend *b, size_t place, const float *x, size_t n) {
+  const Dev at = dev_at(to_device(b, NULL, place + n), place);
+  if (x) b->ops->upload(b, at, x, n * sizeof(float));
+  return at;
+}
+static inline IndexList list_at(Backend *b, size_t place, const int32_t *x, size_t n) {
+  return (IndexList){to_place(b, place, (const float *)(const void *)x, n)};
+}
+
 /* What an op left in both memories, compared; frees both. */
 static inline void same(const char *what, float *got[2], size_t n) {
   for (size_t i = 0; i < n; i++)

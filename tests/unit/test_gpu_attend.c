@@ -127,19 +127,32 @@ static void attention_case(Case c) {
 static void test_attention(void **state) {
   NEEDS_GPU();
   /* the first: more positions than the lanes of softmax and the items of finish take at once */
-  static const Case cases[] = {
-      {2, 1, 1, 2, 40, 70, false, 0, 0, false},       {3, 2, 1, 4, 9, 0, true, 0, 0, false},
-      {2, 2, 2, 5, 0, 3, false, 0, 0, false},         {6, 4, 2, 8, 7, 5, false, 0, 0, false},
-      {5, 4, 2, 6, 12, 4, false, 3, 0.7f, true},      {1, 1, 1, 1, 1, 0, true, 0, 0, false},
-      {50, 6, 2, 20, 53, 0, true, 0, 0, false},       {120, 4, 4, 64, 120, 0, true, 0, 0, false},
-      {70, 7, 1, 33, 70, 0, true, 13, 0, false},      {3, 2, 1, 48, 1200, 0, false, 0, 0, false},
-      {3, 2, 1, 16, 1200, 0, false, 300, 0, false},   {2, 75, 1, 8, 30, 0, false, 0, 0, false},
-      {5, 4, 2, 16, 0, 20, false, 0, 0, false},       {4, 4, 1, 40, 0, 300, false, 0, 0, false},
-      {4, 4, 1, 16, 0, 100, false, 70, 0, false},     {64, 8, 2, 64, 130, 20, false, 0, 0, false},
-      {33, 4, 4, 24, 17, 70, false, 0, 0, false},     {33, 4, 2, 24, 600, 70, false, 40, 0, false},
-      {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},    {33, 4, 2, 24, 600, 70, false, 40, 0, true},
-      {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false}, {1500, 2, 2, 16, 40, 3, false, 0, 0, false},
-      {4096, 2, 1, 8, 20, 2, false, 0, 0, false}};
+  static const Case cases[] = {{2, 1, 1, 2, 40, 70, false, 0, 0, false},
+                               {3, 2, 1, 4, 9, 0, true, 0, 0, false},
+                               {2, 2, 2, 5, 0, 3, false, 0, 0, false},
+                               {6, 4, 2, 8, 7, 5, false, 0, 0, false},
+                               {5, 4, 2, 6, 12, 4, false, 3, 0.7f, true},
+                               {1, 1, 1, 1, 1, 0, true, 0, 0, false},
+                               {50, 6, 2, 20, 53, 0, true, 0, 0, false},
+                               {120, 4, 4, 64, 120, 0, true, 0, 0, false},
+                               {70, 7, 1, 33, 70, 0, true, 13, 0, false},
+                               {3, 2, 1, 48, 1200, 0, false, 0, 0, false},
+                               {3, 2, 1, 16, 1200, 0, false, 300, 0, false},
+                               {2, 75, 1, 8, 30, 0, false, 0, 0, false},
+                               {5, 4, 2, 16, 0, 20, false, 0, 0, false},
+                               {4, 4, 1, 40, 0, 300, false, 0, 0, false},
+                               {4, 4, 1, 16, 0, 100, false, 70, 0, false},
+                               {64, 8, 2, 64, 130, 20, false, 0, 0, false},
+                               {33, 4, 4, 24, 17, 70, false, 0, 0, false},
+                               {33, 4, 2, 24, 600, 70, false, 40, 0, false},
+                               {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},
+                               {33, 4, 2, 24, 600, 70, false, 40, 0, true},
+                               {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false},
+                               {1500, 2, 2, 16, 40, 3, false, 0, 0, false},
+                               {4096, 2, 1, 8, 20, 2, false, 0, 0, false},
+                               {4096, 4, 2, 5, 33, 9, false, 7, 0.7f, true},
+                               {3, 2, 1, 7, 4096, 0, false, 0, 0, false},
+                               {3, 4, 2, 12, 4096, 2, false, 900, 0.7f, true}};
   for (size_t i = 0; i < (tiny ? 5 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
 }
 

@@ -16,10 +16,10 @@ static void compare_case(int rows, int vocab, int asked) {
   for (int side = 0; side < 2; side++) {
     Backend *b = each(side);
     xt_error error;
-    Dev x = to_device(b, logits, n), c = to_device(b, (float *)chosen, m * CHOICE_WORDS),
-        d = to_device(b, with, 4 * (size_t)vocab), out = to_device(b, NULL, out_floats);
-    const IndexList l = to_indices(b, ids, m * (size_t)asked + 1),
-                    a = to_indices(b, against, 2 * m);
+    Dev x = to_place(b, 1, logits, n), c = to_place(b, 5, (float *)chosen, m * CHOICE_WORDS),
+        d = to_place(b, 3, with, 4 * (size_t)vocab), out = to_place(b, 2, NULL, out_floats);
+    const IndexList l = list_at(b, 4, ids, m * (size_t)asked + 1),
+                    a = list_at(b, 6, against, 2 * m);
     b->ops->compare(b, &(CompareArgs){.rows = rows,
                                       .vocab = vocab,
                                       .asked = asked,

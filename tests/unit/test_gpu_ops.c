@@ -356,9 +356,9 @@ static void choose_case(int rows, int vocab, float penalty, bool ties) {
     const SeenSource source = {
         .ids = ids, .start = start, .prompts = 2, .prompt = prompt, .lists = rows, .capacity = 2};
     if (penalty != 1) ASSERT_OK(b->ops->seen_create(b, &source, &seen, &error));
-    Dev d = to_device(b, logits, n), out = to_device(b, NULL, 2 * (size_t)rows * CHOICE_WORDS);
-    const IndexList l = to_indices(b, lists, (size_t)rows), w = to_indices(b, wanted, (size_t)rows);
-    const IndexList asked[2] = {to_indices(b, newest, (size_t)rows), w};
+    Dev d = to_place(b, 1, logits, n), out = to_device(b, NULL, 2 * (size_t)rows * CHOICE_WORDS);
+    const IndexList l = list_at(b, 2, lists, (size_t)rows), w = list_at(b, 3, wanted, (size_t)rows);
+    const IndexList asked[2] = {list_at(b, 4, newest, (size_t)rows), w};
     for (int step = 0; step < 2; step++)
       b->ops->choose(b,
                      &(ChooseArgs){.rows = rows,
