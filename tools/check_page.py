@@ -5,12 +5,13 @@
 Prints TAP, one line a check; exits 77 where there is no Chromium. Talks the DevTools protocol over pipes, so that
 nothing beside Python and Chromium is needed.
 
-    tools/check_page.py report.html [--screenshots DIR] [--width 1440] [--dark]
+    tools/check_page.py report.html [--report report.json] [--screenshots DIR] [--width 1440] [--dark]
 """
 import argparse
 import base64
 import itertools
 import json
+import math
 import os
 import pathlib
 import re
@@ -172,8 +173,7 @@ def more(browser, layers, shoot):
         time.sleep(0.2)
         seen.add(browser.js("document.getElementById('heat').getAttribute('aria-label') + document.getElementById('most').textContent"))
         shoot(f"c-{name}")
-    scored = browser.js("document.querySelectorAll('.item .pair .right, .item .pair .wrong').length") > 0
-    check("colours the map by each measure", len(names) >= 3 and len(seen) == len(names) - (0 if scored else 2), (names, seen))
+    check("colours the map by each measure", len(names) >= 3 and len(seen) == len(names), (names, seen))
     pick("gain")
     time.sleep(0.2)
     languages = browser.js("document.querySelectorAll('#language option[value^=\"l:\"]').length")
@@ -213,6 +213,117 @@ def more(browser, layers, shoot):
     browser.js("document.querySelectorAll('.languages, .commands').forEach(e => { e.open = false; })")
 
 
+EVERY_VALUE = """(async () => {
+  const found = [], first = await maps.store('').json('meta');
+  for (const [prefix] of first.stores) {
+    const meta = await maps.store(prefix).json('meta'), groups = [];
+    for (const [g, group] of meta.groups.entries()) {
+      const sites = [];
+      for (const s of group.sites.keys()) {
+        const view = await maps.open(prefix, g, s), numbers = (id, languages) => Array.from(maps.values(view, id, languages).out, v => Number.isFinite(v) ? v : null);
+        sites.push({ site: view.site.site, maps: view.site.maps.map(([id, title, unit, scale]) => ({ id, title, unit, scale, all: numbers(id, group.languages),
+          languages: Object.fromEntries(group.languages.map(l => [l[0], numbers(id, [l])])) })) });
+      }
+      groups.push({ task: group.task, sites });
+    }
+    found.push(groups);
+  }
+  return found;
+})()"""
+
+
+def differing(got, wanted):
+    """Where values (null: none) differ by more than the page's 24 bits explain."""
+    most = max((abs(v) for v in wanted if v is not None), default=0)
+    return len(got) != len(wanted) or any((a is None) != (b is None) or a is not None and abs(a - b) > 1e-5 * abs(b) + 1e-6 * most for a, b in zip(got, wanted))
+
+
+def shown_wrong(label, value, title, unit):
+    """Whether a cell's label does not say the value, rounded as it is shown."""
+    if value is None:
+        return title.lower() in label
+    match = re.match(r"source \d+ \u2192 target \d+: ([+\u2212]?)([0-9.]+(?:e[+-]?\d+)?)", label)
+    if not match or title.lower() not in label and title != "Gain over the untouched model" or unit not in label:
+        return True
+    number, digits = float(match[2]) * (-1 if match[1] == "\u2212" else 1), match[2].split("e")[0]
+    wanted = value * (100 if unit in ("%", "points") else 1)
+    step = 10.0 ** -len(digits.partition(".")[2]) * (10.0 ** int(match[2].split("e")[1]) if "e" in match[2] else 1)
+    return abs(number - wanted) > 0.51 * step + 1e-5 * abs(wanted)
+
+
+def small_maps_wrong(drawn, entry, names):
+    """Whether the small maps' cells are not on one scale over all languages."""
+    scale = math.log if entry["scale"] == "logarithm" else float
+    values = [v for name in names for v in entry["languages"][name] if v is not None]
+    if not values:
+        return False
+    low, high = scale(min(values)), scale(max(values))
+    most = max(abs(low), abs(high))
+    for cells, name in zip(drawn, names):
+        for (kind, part), value in zip(cells, entry["languages"][name]):
+            diverging = entry["scale"] in ("points", "signed")
+            wanted = 0 if value is None else (abs(value) / most if most else 0) if diverging else (scale(value) - low) / (high - low) if high > low else 0
+            if (kind == "none") != (value is None) or abs(part - wanted) > 1e-3:
+                return True
+    return False
+
+
+def colourings(browser, report, shoot):
+    """Every colouring of every site against report.json: the numbers behind the maps, what the large map says in each language, and how the small maps are drawn."""
+    report = json.loads(report.read_text())
+    parts = [report["store"], *report["more"], *(report[name] for name in ("tuned", "cot", "beside") if name in report)]
+    wanted = [[*part["groups"], *part["unscored"]] for part in parts]
+    wanted = [groups for k, groups in enumerate(wanted) if k == 0 or any(g["sites"] for g in groups)]
+    found, wrong, count = browser.js(EVERY_VALUE), [], 0
+    names = lambda groups: [(g["task"], s["site"], [(m["id"], m["title"], m["unit"]) for m in s["maps"]]) for g in groups for s in g["sites"]]
+    check("colours each site by what report.json has", [names(g) for g in found] == [names(g) for g in wanted])
+    for groups, others in zip(found, wanted):
+        for g, other in zip(groups, others):
+            for site, other_site in zip(g["sites"], other["sites"]):
+                for entry, known in zip(site["maps"], other_site["maps"]):
+                    for name, values in [("all", known["all"]), *known["languages"].items()]:
+                        count += 1
+                        if differing(entry["all"] if name == "all" else entry["languages"].get(name, []), values):
+                            wrong.append((g["task"], site["site"], entry["id"], name))
+    print(f"# {count} maps compared")
+    check("has report.json's numbers in each map and language", count > 0 and not wrong, wrong[:5])
+
+    labels = "[...document.querySelectorAll('#heat [role=gridcell]')].map(e => e.getAttribute('aria-label'))"
+    small = "[...document.querySelectorAll('#maps .cells')].map(m => [...m.children].map(e => [e.className, +e.style.getPropertyValue('--g')]))"
+    choose = lambda name, value: browser.js(f"(() => {{ const s = document.getElementById('{name}'); s.value = {json.dumps(value)}; s.dispatchEvent(new Event('change')); }})()")
+    browser.js("document.getElementById('each').open = true")
+    wrong, read = [], 0
+    for g, group in enumerate(wanted[0]):
+        if not group["sites"]:
+            continue
+        browser.js(f"document.querySelectorAll('#groups button')[{g}].click()")
+        for s, site in enumerate(group["sites"]):
+            browser.js(f"document.querySelectorAll('#sites button')[{s}].click()")
+            languages = list(site["maps"][0]["languages"])
+            ids = [m["id"] for m in site["maps"]]
+            offered = browser.wait(f"document.querySelectorAll('#sites button')[{s}].getAttribute('aria-checked') === 'true' && [...document.querySelectorAll('#colour option')].map(o => o.value).join('|') === {json.dumps('|'.join(ids))}", 5)
+            if not offered:
+                wrong.append((group["task"], site["site"], "the colourings offered"))
+                continue
+            for entry, drawn in zip(site["maps"], found[0][g]["sites"][s]["maps"]):
+                choose("colour", entry["id"])
+                for name in ["all", *languages[:2]]:
+                    choose("language", "all" if name == "all" else "l:" + name)
+                    values = entry["all"] if name == "all" else entry["languages"][name]
+                    bad = lambda: [text for text, value in zip(browser.js(labels), values) if shown_wrong(text, value, entry["title"], entry["unit"])]
+                    end = time.time() + (3 if len(wrong) < 3 else 0)
+                    while bad() and time.time() < end:
+                        time.sleep(0.05)
+                    read += 1
+                    if bad():
+                        wrong.append((group["task"], site["site"], entry["id"], name, bad()[0]))
+                if len(languages) > 1 and small_maps_wrong(browser.js(small), drawn, languages):
+                    wrong.append((group["task"], site["site"], entry["id"], "small maps"))
+    print(f"# {read} maps read")
+    check("shows report.json's numbers by each colouring, in each language and in small", read > 0 and not wrong, wrong[:5])
+    shoot("14-colourings")
+
+
 def compare(browser, page, first, shoot):
     """Two maps side by side and their difference, by keyboard, and from the address."""
     drawn = "document.getElementById('compare-maps').dataset.drawn"
@@ -237,7 +348,7 @@ def compare(browser, page, first, shoot):
     names = browser.js("[...document.querySelectorAll('#compare-colour option')].map(o => o.value)")
     wrong, scales = [], [(names[0], ends(0), ends(1))]
     for name in names:
-        if name not in ("gain", "accuracy", "changed", "kl-untouched") or not choose("#compare-colour", name):
+        if name not in ("gain", "accuracy", "changed", "kl_untouched", "logprob_gold", "calibrated", "options_acc_norm") or not choose("#compare-colour", name):
             continue
         if browser.js("document.getElementById('compare-colour').value") != name:
             continue  # nothing is scored
@@ -283,7 +394,7 @@ def compare(browser, page, first, shoot):
         shoot("13-models")
 
 
-def use(browser, page, shots, first, program, only_compare):
+def use(browser, page, shots, first, program, only_compare, report):
     shoot = lambda name, whole=False: shots and browser.screenshot(shots / f"{name}.png", whole)
     began = time.time()
     browser.call("Page.navigate", url=page.resolve().as_uri())
@@ -292,6 +403,11 @@ def use(browser, page, shots, first, program, only_compare):
     check("unpacks its data", ready, browser.js("document.getElementById('loading').textContent"))
     if not ready:
         return
+    if report:
+        colourings(browser, report, shoot)
+        browser.call("Page.navigate", url="about:blank")
+        browser.call("Page.navigate", url=page.resolve().as_uri())
+        browser.wait("document.documentElement && document.documentElement.dataset.ready === 'yes'")
     if only_compare:
         return compare(browser, page, first, shoot)
     layers = browser.js("document.querySelectorAll('#heat [role=row]').length")
@@ -309,7 +425,7 @@ def use(browser, page, shots, first, program, only_compare):
     title = browser.js("document.querySelector('#detail h3').textContent")
     check("names the configuration", title == f"Source layer {wanted // layers + first} → target layer {wanted % layers + first}", title)
     scored = browser.js("document.querySelectorAll('.item .pair .right, .item .pair .wrong').length") > 0
-    check("marks right and wrong, and shows gold", not scored or browser.js("[...document.querySelectorAll('.item')].every(e => e.querySelectorAll('.pair .right, .pair .wrong').length === 2 && e.textContent.includes('gold'))"))
+    check("marks right and wrong, and shows gold", not scored or browser.js("[...document.querySelectorAll('.item')].every(e => e.textContent.includes('gold: not known') || e.querySelectorAll('.pair .right, .pair .wrong').length === 2 && e.textContent.includes('gold'))"))
     shoot("3-click")
     everyone = browser.js("+document.querySelector('[data-kind=all] small').textContent")
     language = browser.js("[...document.querySelectorAll('#language option')].map(o => o.value).filter(v => v.startsWith('l:')).pop()")
@@ -373,13 +489,14 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, help="xtransplant: runs the command of a question, in the current folder")
     parser.add_argument("--one-based", action="store_true", help="the report was made with --one-based")
     parser.add_argument("--compare", action="store_true", help="only the comparison of two maps")
+    parser.add_argument("--report", type=pathlib.Path, help="report.json of the same report: every colouring has its numbers")
     parser.add_argument("--dark", action="store_true")
     args = parser.parse_args()
     if args.screenshots:
         args.screenshots.mkdir(parents=True, exist_ok=True)
     browser = Browser(args.width, args.height, args.dark)
     try:
-        use(browser, args.page, args.screenshots, int(args.one_based), args.program, args.compare)
+        use(browser, args.page, args.screenshots, int(args.one_based), args.program, args.compare, args.report)
     finally:
         browser.close()
     sys.exit(failures > 0)

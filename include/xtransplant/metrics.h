@@ -125,15 +125,18 @@ XT_API xt_status xt_store_score_options(xt_store *store, xt_session *session,
 
 /* How many of the questions that have a gold answer are right, as shares; NaN: there are none. */
 typedef struct xt_option_row {
-  const char *task, *lang, *site;
+  const char *task,
+      *pivot; /* pivot: source language of a task that goes to a language; "" elsewhere */
+  bool cot;   /* prompts that ask for reasoning */
+  const char *lang, *site;
   int source_layer, target_layer; /* -1: of untouched runs, or over all scored configurations */
   uint64_t runs;                  /* scored ones */
   double generated;               /* of the same runs, by their generated text */
   double acc, acc_norm, calibrated, calibrated_norm;
 } xt_option_row;
 
-/* Calls `row` for each task, language and site of the scored runs, languages before their sum (lang
- * NULL): for the untouched runs, then for each site over all configurations and for each of them.
+/* Calls `row` for each task, pivot, language and site of the scored runs, languages before their sum
+ * (lang NULL): for the untouched runs, then for each site over all configurations and for each of them.
  * Strings are borrowed for the call. */
 XT_API xt_status xt_store_summarize_options(xt_store *store,
                                             xt_status (*row)(void *user, const xt_option_row *row,

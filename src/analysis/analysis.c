@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis/effect_means.h"
+#include "analysis/site_maps.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/system.h"
@@ -16,6 +17,7 @@ static void free_group(AnalysisGroup *g) {
     free(g->sites[s].entropies);
     free(g->sites[s].effects);
     free(g->sites[s].options);
+    free(g->sites[s].maps);
     free(g->sites[s].right);
     free(g->sites[s].correct);
     free(g->sites[s].present);
@@ -103,11 +105,12 @@ static xt_status load(xt_analysis *a, xt_store *store, xt_error *error) {
 }
 
 static xt_status fill(xt_analysis *a, xt_error *error) {
-  for (size_t i = 0; i < a->unscored; i++) {
-    AnalysisGroup *g = &a->groups[a->count + i];
+  for (size_t i = a->count; i < a->count + a->unscored; i++) {
+    AnalysisGroup *g = &a->groups[i];
     TRY(analysis_texts(a, g, error));
     TRY(analysis_effects(a, g, error));
     TRY(analysis_answer_effects(a, g, error));
+    TRY(analysis_maps(a, g, error));
   }
   for (size_t i = 0; i < a->count; i++) {
     AnalysisGroup *g = &a->groups[i];
@@ -117,6 +120,7 @@ static xt_status fill(xt_analysis *a, xt_error *error) {
     TRY(analysis_effects(a, g, error));
     TRY(analysis_effect_intervals(a, g, error));
     TRY(analysis_option_intervals(a, g, error));
+    TRY(analysis_maps(a, g, error));
   }
   return analysis_adjust(a, error);
 }

@@ -48,6 +48,8 @@ typedef struct AnalysisSelection {
 #define ANALYSIS_VANILLA (-1)
 
 #define OPTIONS_SCORED 0x80
+typedef struct EffectSums EffectSums; /* effect_means.h */
+typedef struct SiteMap SiteMap;       /* site_maps.h */
 
 typedef struct AnalysisSite {
   const char *name;
@@ -58,9 +60,14 @@ typedef struct AnalysisSite {
   float **effects;            /* [effect_capacity] of an instance: [cells][XT_EFFECT_TRACKED +
                                  tracked], in the arena (effect_means.h); NULL: none */
   size_t effect_capacity;
+  EffectSums *effect_sums;       /* [languages][cells]; NULL: none */
+  xt_answer_effect *answer_sums; /* [languages][cells][answers of the group]: sums where there are
+                                    means; NULL: none */
   uint8_t *options; /* [instances][cells]: bit r is set where the response is right by rule r of
                        xt_option_rule, OPTIONS_SCORED where its options are scored; NULL: none are */
-  uint64_t *right;  /* [instances][words of cells]: is right */
+  SiteMap *maps;    /* [map_count] */
+  size_t map_count;
+  uint64_t *right;             /* [instances][words of cells]: is right */
   uint64_t *correct, *present; /* [cells][words of instances]: of scored instances: is right, is
                                   present */
   AnalysisSelection *selections;
@@ -128,6 +135,11 @@ xt_status analysis_option_intervals(xt_analysis *a, AnalysisGroup *g, xt_error *
 
 /* Finds which instances ask the same question (analysis.h), and the strata. */
 xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+
+/* Whether a text whose language was identified is in the one that is asked for. A blank response is
+ * in none. */
+bool analysis_text_consistent(const xt_group *g, const AnalysisInstance *instance,
+                              const AnalysisText *text);
 
 /* Computes what is possible for a group without scores. */
 xt_status analysis_texts(xt_analysis *a, AnalysisGroup *g, xt_error *error);

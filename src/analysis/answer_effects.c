@@ -70,15 +70,17 @@ static void add_numbers(AnswerSums *s, size_t i, const float *numbers) {
     add_part(s, i, &s->known[i * PARTS + part], numbers);
 }
 
-/* Adds the sums to those of the site, and makes them means. */
-static void finish(const AnswerSums *s, xt_answer_effect *total, xt_answer_effect *out) {
+static void add_sums(const AnswerSums *s, const xt_answer_effect *from, xt_answer_effect *to) {
   for (size_t k = 0; k < s->count; k++) {
-    const xt_answer_effect sum = s->sums[k];
-    if (total) {
-      total[k].count += sum.count, total[k].changes += sum.changes;
-      total[k].logprob += sum.logprob, total[k].change += sum.change;
-    }
-    out[k] = sum;
+    to[k].count += from[k].count, to[k].changes += from[k].changes;
+    to[k].logprob += from[k].logprob, to[k].change += from[k].change;
+  }
+}
+
+/* Makes sums means. */
+static void finish(const AnswerSums *s, xt_answer_effect *out) {
+  for (size_t k = 0; k < s->count; k++) {
+    const xt_answer_effect sum = out[k];
     out[k].answer = s->names[k].name;
     out[k].option = s->names[k].option;
     out[k].logprob = sum.count ? sum.logprob / (double)sum.count : (double)NAN;
@@ -86,25 +88,28 @@ static void finish(const AnswerSums *s, xt_answer_effect *total, xt_answer_effec
   }
 }
 
-static void begin(AnswerSums *s) { memset(s->sums, 0, (s->count + 1) * sizeof *s->sums); }
-
-static xt_status add_site(xt_analysis *a, AnswerSums *s, const AnalysisSite *site,
-                          xt_site_result *out, xt_error *error) {
-  const size_t cells = (size_t)a->cells;
-  xt_answer_effect *each, *mean, *total;
+static xt_status add_site(xt_analysis *a, AnswerSums *s, AnalysisSite *site, xt_site_result *out,
+                          xt_error *error) {
+  const size_t cells = (size_t)a->cells, languages = s->group->group.language_count;
+  xt_answer_effect *each, *mean;
   if (!site->effects) return XT_STATUS_OK;
-  TRY(analysis_claim(a, cells + 1, s->count * sizeof *each, error));
+  TRY(analysis_claim(a, (languages + 1) * cells + 1, s->count * sizeof *each, error));
+  TRY(ARENA_ALLOC(&a->arena, &site->answer_sums, languages * cells * s->count, error));
   TRY(ARENA_ALLOC(&a->arena, &each, cells * s->count, error));
   TRY(ARENA_ALLOC(&a->arena, &mean, s->count, error));
-  TRY(ARENA_ALLOC(s->arena, &total, s->count, error));
   for (size_t c = 0; c < cells; c++) {
-    begin(s);
-    for (size_t i = 0; i < s->group->group.instances; i++)
-      add_numbers(s, i, effects_of(s->group, site, i, c));
-    finish(s, total, each + c * s->count);
+    xt_answer_effect *of = each + c * s->count;
+    for (size_t l = 0; l < languages; l++) {
+      const xt_group_language *k = &s->group->group.languages[l];
+      s->sums = site->answer_sums + (l * cells + c) * s->count;
+      for (size_t i = k->first; i < k->first + k->count; i++)
+        add_numbers(s, i, effects_of(s->group, site, i, c));
+      add_sums(s, s->sums, of);
+    }
+    add_sums(s, of, mean);
+    finish(s, of);
   }
-  memcpy(s->sums, total, s->count * sizeof *total);
-  finish(s, NULL, mean);
+  finish(s, mean);
   out->answers = each;
   out->mean_answers = mean;
   return XT_STATUS_OK;
@@ -115,12 +120,12 @@ static xt_status add_runs(xt_analysis *a, AnswerSums *s, bool source, const xt_a
                           xt_error *error) {
   xt_answer_effect *mean;
   TRY(ARENA_ALLOC(&a->arena, &mean, s->count, error));
-  begin(s);
+  s->sums = mean;
   for (size_t i = 0; i < s->group->group.instances; i++)
     add_numbers(s, i,
                 source ? s->group->instances[i].source_effects
                        : s->group->instances[i].vanilla_effects);
-  finish(s, NULL, mean);
+  finish(s, mean);
   *out = mean;
   return XT_STATUS_OK;
 }
@@ -131,7 +136,6 @@ static xt_status add_all(xt_analysis *a, AnalysisGroup *g, AnswerSums *s, xt_err
   for (size_t i = 0; i < n; i++)
     for (int part = 0; part < PARTS; part++) TRY(know_part(s, i, part, error));
   if (s->count == 0) return XT_STATUS_OK;
-  TRY(ARENA_ALLOC(s->arena, &s->sums, s->count + 1, error));
   TRY(add_runs(a, s, false, &g->group.untouched_answers, error));
   TRY(add_runs(a, s, true, &g->group.source_answers, error));
   for (size_t k = 0; k < g->site_count; k++)

@@ -135,17 +135,6 @@ double effects_gold(const Answers *m, const double *scores) {
 
 /* ---- means ----------------------------------------------------------------------------------- */
 
-typedef struct Sums {
-  size_t count, golds, differences, choices;
-  double gold, kl[XT_EFFECT_TRACKED];
-  double difference, untouched, source; /* over the responses that have all three */
-  double own;                           /* the sum of differences of all that have one */
-  size_t owns;
-  double right, calibrated;
-  size_t answers;
-  double tracked; /* over the responses to questions that have answers */
-} Sums;
-
 /* What is the same for every response to an instance. */
 typedef struct Known {
   Answers answers;
@@ -166,7 +155,7 @@ static xt_status know(const AnalysisInstance *k, Arena *arena, Known *out, xt_er
   return XT_STATUS_OK;
 }
 
-static void add_response(Sums *s, const AnalysisInstance *k, const Known *known,
+static void add_response(EffectSums *s, const AnalysisInstance *k, const Known *known,
                          const float *numbers) {
   double scores[XT_TRACKED_MOST];
   effects_scores(k, &known->answers, numbers, scores);
@@ -183,6 +172,7 @@ static void add_response(Sums *s, const AnalysisInstance *k, const Known *known,
   if (!isnan(gold)) {
     s->golds++;
     s->gold += gold;
+    s->log_gold += scores[known->answers.gold];
   }
   if (isnan(difference)) return;
   s->owns++;
@@ -196,7 +186,7 @@ static void add_response(Sums *s, const AnalysisInstance *k, const Known *known,
 
 static double ratio(double sum, size_t count) { return count ? sum / (double)count : (double)NAN; }
 
-static xt_effect_result result_of(const Sums *s) {
+static xt_effect_result result_of(const EffectSums *s) {
   const double span = s->source - s->untouched, moved = s->difference - s->untouched;
   return (xt_effect_result){.count = s->count,
                             .logit_difference = ratio(s->own, s->owns),
@@ -211,10 +201,11 @@ static xt_effect_result result_of(const Sums *s) {
                             .tracked = ratio(s->tracked, s->answers)};
 }
 
-static void add_sums(Sums *to, const Sums *from) {
+static void add_sums(EffectSums *to, const EffectSums *from) {
   to->count += from->count, to->golds += from->golds, to->differences += from->differences;
   to->choices += from->choices, to->owns += from->owns;
-  to->gold += from->gold, to->kl[0] += from->kl[0], to->kl[1] += from->kl[1];
+  to->gold += from->gold, to->log_gold += from->log_gold;
+  to->kl[0] += from->kl[0], to->kl[1] += from->kl[1];
   to->difference += from->difference, to->untouched += from->untouched;
   to->source += from->source, to->own += from->own;
   to->right += from->right, to->calibrated += from->calibrated;
@@ -285,7 +276,7 @@ static void each_choice(const Batch *b, size_t first, size_t count, Choice *take
 }
 
 static void count_choice(void *user, size_t instance, bool right, bool calibrated) {
-  Sums *s = user;
+  EffectSums *s = user;
   (void)instance;
   s->choices++;
   s->right += right;
@@ -346,50 +337,55 @@ xt_status effects_batch(const AnalysisGroup *g, Arena *arena, Batch *out, xt_err
   return XT_STATUS_OK;
 }
 
-/* Whether an instance is among those that means are over. */
-static bool is_counted(const AnalysisGroup *g, size_t i) {
-  return g->instances[i].scored || g->group.scored == 0;
-}
-
 void effects_of_cell(Batch *b, const AnalysisSite *s, size_t cell) {
   for (size_t i = 0; i < b->group->group.instances; i++)
-    b->numbers[i] = is_counted(b->group, i) ? effects_of(b->group, s, i, cell) : NULL;
+    b->numbers[i] = effects_counted(b->group, i) ? effects_of(b->group, s, i, cell) : NULL;
 }
 
 void effects_of_run(Batch *b, bool source) {
   for (size_t i = 0; i < b->group->group.instances; i++) {
     const AnalysisInstance *k = &b->group->instances[i];
-    b->numbers[i] = !is_counted(b->group, i) ? NULL
-                    : source                 ? k->source_effects
-                                             : k->vanilla_effects;
+    b->numbers[i] = !effects_counted(b->group, i) ? NULL
+                    : source                      ? k->source_effects
+                                                  : k->vanilla_effects;
   }
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-/* `b->numbers` is filled in. */
-static xt_effect_result batch_result(const Batch *b, Sums *total) {
+/* `b->numbers` is filled in. `languages`: where the sums of each language go, `step` apart; NULL:
+ * nowhere. */
+static xt_effect_result batch_result(const Batch *b, EffectSums *total, EffectSums *languages,
+                                     size_t step) {
   const AnalysisGroup *g = b->group;
-  Sums s = {0};
-  for (size_t i = 0; i < g->group.instances; i++)
-    if (b->numbers[i]) add_response(&s, &g->instances[i], &b->known[i], b->numbers[i]);
-  for (size_t l = 0; l < g->group.language_count; l++)
-    each_choice(b, g->group.languages[l].first, g->group.languages[l].count, count_choice, &s);
+  EffectSums s = {0};
+  for (size_t l = 0; l < g->group.language_count; l++) {
+    const xt_group_language *k = &g->group.languages[l];
+    EffectSums own = {0};
+    for (size_t i = k->first; i < k->first + k->count; i++)
+      if (b->numbers[i]) add_response(&own, &g->instances[i], &b->known[i], b->numbers[i]);
+    each_choice(b, k->first, k->count, count_choice, &own);
+    if (languages) languages[l * step] = own;
+    add_sums(&s, &own);
+  }
   if (total) add_sums(total, &s);
   return result_of(&s);
 }
 
-static xt_status site_effects(xt_analysis *a, Batch *b, const AnalysisSite *s, xt_site_result *out,
+static xt_status site_effects(xt_analysis *a, Batch *b, AnalysisSite *s, xt_site_result *out,
                               xt_error *error) {
+  const size_t count = (size_t)a->cells, places = b->group->group.language_count * count;
   xt_effect_result *cells;
-  Sums total = {0};
+  EffectSums total = {0};
   out->mean_effects = result_of(&total);
   out->best_effects = -1;
   if (!s->effects) return XT_STATUS_OK;
-  TRY(ARENA_ALLOC(&a->arena, &cells, (size_t)a->cells, error));
-  for (size_t c = 0; c < (size_t)a->cells; c++) {
+  TRY(analysis_claim(a, places, sizeof *s->effect_sums, error));
+  TRY(ARENA_ALLOC(&a->arena, &s->effect_sums, places, error));
+  TRY(ARENA_ALLOC(&a->arena, &cells, count, error));
+  for (size_t c = 0; c < count; c++) {
     effects_of_cell(b, s, c);
-    cells[c] = batch_result(b, &total);
+    cells[c] = batch_result(b, &total, s->effect_sums + c, count);
   }
   out->effects = cells;
   out->mean_effects = result_of(&total);
@@ -402,7 +398,8 @@ xt_status analysis_effects(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   xt_status status = effects_batch(g, &arena, &b, error);
   for (int source = 0; source < 2 && !status; source++) {
     effects_of_run(&b, source);
-    *(source ? &g->group.source_effects : &g->group.untouched_effects) = batch_result(&b, NULL);
+    *(source ? &g->group.source_effects : &g->group.untouched_effects) =
+        batch_result(&b, NULL, NULL, 0);
   }
   for (size_t s = 0; s < g->site_count && !status; s++)
     status =

@@ -49,6 +49,24 @@ static inline const float *effects_of(const AnalysisGroup *g, const AnalysisSite
 
 /* ---- means ----------------------------------------------------------------------------------- */
 
+/* Whether an instance's numbers count: with a gold answer and an untouched run; in a group that has
+ * no such instance, each. */
+static inline bool effects_counted(const AnalysisGroup *g, size_t at) {
+  return g->instances[at].scored || g->group.scored == 0;
+}
+
+/* Sums over responses that count. */
+struct EffectSums {
+  size_t count, golds, differences, choices;
+  double gold, log_gold, kl[XT_EFFECT_TRACKED];
+  double difference, untouched, source; /* over the responses that have all three */
+  double own;                           /* the sum of differences of all that have one */
+  size_t owns;
+  double right, calibrated;
+  size_t answers;
+  double tracked; /* over the responses to questions that have answers */
+};
+
 /* The runs of one configuration, the untouched ones, or the source prompts. */
 typedef struct Batch {
   const AnalysisGroup *group;
@@ -67,7 +85,7 @@ void effects_of_run(Batch *batch, bool source);
 #define EFFECT_VALUES (XT_MEASURE_COUNT + 1)
 void effects_values(const Batch *batch, double *out); /* [EFFECT_VALUES][instances] */
 
-/* Fills the members of the group and its sites. */
+/* Fills the members of the group and its sites, and the sums by language. */
 xt_status analysis_effects(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 /* Their intervals, of a group with questions that are scored; after analysis_effects. */
 xt_status analysis_effect_intervals(xt_analysis *a, AnalysisGroup *g, xt_error *error);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis/option_marks.h"
+#include "analysis/groups.h"
 #include "base/arena_text.h"
 #include "base/mem.h"
 #include "store/store_parts.h"
@@ -18,7 +19,8 @@ typedef struct Names {
 
 /* The scored run of a question with a gold answer. */
 typedef struct Scored {
-  size_t task, lang, site; /* indices of their names */
+  size_t task, pivot, lang, site; /* indices of their names */
+  bool cot;
   int source, target;
   int64_t question; /* its number */
   bool generated;   /* right by its text */
@@ -31,7 +33,7 @@ typedef struct Scored {
 
 typedef struct Gather {
   Arena arena;
-  Names tasks, langs, sites;
+  Names tasks, pivots, langs, sites;
   Scored *runs;
   size_t count, capacity;
   int64_t question; /* whose `lengths` these are */
@@ -61,7 +63,9 @@ static xt_status find_lengths(Gather *g, const xt_store_row *row, xt_error *erro
 
 static xt_status gather(void *user, const xt_store_row *row, xt_error *error) {
   Gather *g = user;
-  Scored run = {.source = row->source_layer,
+  const char *pivot = group_pivot(row->question->task, row->question->source_lang);
+  Scored run = {.cot = group_is_cot(row->question->id),
+                .source = row->source_layer,
                 .target = row->target_layer,
                 .question = row->question_number,
                 .generated = row->correct > 0,
@@ -74,6 +78,7 @@ static xt_status gather(void *user, const xt_store_row *row, xt_error *error) {
     if (strcmp(row->options[i].label, row->question->gold) == 0) run.gold = i;
   if (run.gold < 0) return XT_STATUS_OK;
   TRY(find_name(g, &g->tasks, row->question->task, &run.task, error));
+  TRY(find_name(g, &g->pivots, pivot, &run.pivot, error));
   TRY(find_name(g, &g->langs, row->question->lang, &run.lang, error));
   TRY(find_name(g, &g->sites, row->site, &run.site, error));
   TRY(find_lengths(g, row, error));
@@ -88,9 +93,16 @@ static xt_status gather(void *user, const xt_store_row *row, xt_error *error) {
 
 static int order_of(size_t a, size_t b) { return (a > b) - (a < b); }
 
-/* By task, site and configuration, within which the languages follow one another. */
-static int compare_batches(const Scored *x, const Scored *y) {
+/* Task, pivot and whether reasoning is asked for: those of one group are calibrated together. */
+static int compare_run_groups(const Scored *x, const Scored *y) {
   int order = order_of(x->task, y->task);
+  if (!order) order = order_of(x->pivot, y->pivot);
+  return order ? order : x->cot - y->cot;
+}
+
+/* By group, site and configuration, within which the languages follow one another. */
+static int compare_batches(const Scored *x, const Scored *y) {
+  int order = compare_run_groups(x, y);
   if (!order) order = order_of(x->site, y->site);
   if (!order) order = (x->source > y->source) - (x->source < y->source);
   if (!order) order = (x->target > y->target) - (x->target < y->target);
@@ -178,6 +190,7 @@ static xt_status gather_marked(xt_store *store, Gather *g, xt_error *error) {
 static void gather_free(Gather *g) {
   arena_free(&g->arena);
   free(g->tasks.list);
+  free(g->pivots.list);
   free(g->langs.list);
   free(g->sites.list);
   free(g->runs);
@@ -224,6 +237,8 @@ static xt_status give(const Rows *r, const Scored *of, size_t lang, bool all, co
   if (!t->runs) return XT_STATUS_OK;
   const Gather *g = r->from;
   const xt_option_row row = {.task = g->tasks.list[of->task],
+                             .pivot = g->pivots.list[of->pivot],
+                             .cot = of->cot,
                              .lang = lang < g->langs.count ? g->langs.list[lang] : NULL,
                              .site = g->sites.list[of->site],
                              .source_layer = all ? -1 : of->source,
@@ -237,7 +252,7 @@ static xt_status give(const Rows *r, const Scored *of, size_t lang, bool all, co
   return r->row(r->user, &row, error);
 }
 
-/* Goes through the runs of one task and site; with `list`, gives the rows of its configurations,
+/* Goes through the runs of one group and site; with `list`, gives the rows of its configurations,
  * else sums them. */
 static xt_status do_site(Rows *r, const Scored *runs, size_t n, bool list, xt_error *error) {
   const size_t langs = r->from->langs.count;
@@ -274,8 +289,8 @@ static xt_status give_site(Rows *r, const Scored *runs, size_t n, xt_error *erro
 static xt_status give_all(Rows *r, const Scored *runs, size_t count, xt_error *error) {
   xt_status status = MEM_ALLOC(&r->langs, r->from->langs.count + 1, error);
   for (size_t at = 0, end; at < count && !status; at = end) {
-    for (end = at;
-         end < count && runs[end].task == runs[at].task && runs[end].site == runs[at].site;)
+    for (end = at; end < count && compare_run_groups(&runs[end], &runs[at]) == 0 &&
+                   runs[end].site == runs[at].site;)
       end++;
     status = give_site(r, runs + at, end - at, error);
   }

@@ -182,9 +182,8 @@ static void text_sums_free(TextSums *t) {
   free(t->all);
 }
 
-/* A blank response is in no language, whatever was identified. */
-static bool is_consistent(const xt_group *g, const AnalysisInstance *instance,
-                          const AnalysisText *t) {
+bool analysis_text_consistent(const xt_group *g, const AnalysisInstance *instance,
+                              const AnalysisText *t) {
   const bool english = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
   return !text_is_blank(t->text ? t->text : "", t->text ? t->length : 0) && t->language[0] &&
          xt_language_is(t->language, english ? "en" : instance->lang);
@@ -196,7 +195,7 @@ static xt_status add_text(const xt_analysis *a, const AnalysisGroup *g, size_t i
   const AnalysisText *t = &a->texts[text];
   if (t->language) {
     sums->looked[instance]++;
-    sums->consistent[instance] += is_consistent(&g->group, &g->instances[instance], t);
+    sums->consistent[instance] += analysis_text_consistent(&g->group, &g->instances[instance], t);
   }
   if (isnan(t->nll)) return XT_STATUS_OK;
   TRY(MEM_GROW(&sums->all, &sums->capacity, sums->count + 1, error));

@@ -24,12 +24,8 @@
   let current = null; // the responses of the site shown, as maps.open gives them
   let totals = null;  // per cell: {there, right, vanilla, won, lost}, and p-values
   let shown = null;   // per cell: what the map is coloured by; NaN: nothing is there
-  let read = null;    // {plain, data}: what the colouring reads of the site's responses
-  // The colouring chosen; of questions that cannot be scored another one than of scores.
-  const colouring = () => {
-    const wanted = colourings.find(k => k.id === state.colour && (!k.has || k.has(meta, site()))) || colourings[0];
-    return wanted.scored && totals && !totals.there.some(n => n) ? colourings.find(k => k.each && !k.has) : wanted;
-  };
+  // The colouring chosen; the first one of a site that does not have it.
+  const colouring = () => colourings(site()).find(k => k.id === state.colour) || colourings(site())[0];
   const isRight = (i, c) => maps.isRight(current, i, c);
 
   function count() {
@@ -42,14 +38,7 @@
   const gain = c => (totals.right[c] - totals.vanilla[c]) / totals.there[c];
 
   // What the map shows, by the colouring chosen.
-  async function measure() {
-    const how = colouring(), name = `${state.group}-${state.site}-${state.language}-${how.id}`;
-    const reading = await maps.read(current, how);
-    if (name !== `${state.group}-${state.site}-${state.language}-${colouring().id}`) return false;
-    read = reading;
-    shown = maps.values(current, how, languagesChosen(), totals, read).out;
-    return true;
-  }
+  const measure = () => { shown = maps.values(current, colouring().id, languagesChosen()).out; };
 
   // ---- heatmap -----------------------------------------------------------------------------------
   function buildGrid() {
@@ -102,7 +91,7 @@
     const languages = group().languages, how = colouring();
     $('each').hidden = languages.length < 2;
     if (!$('each').open || languages.length < 2) return;
-    const each = languages.map(l => maps.values(current, how, [l], how.scored && maps.tally(current, [l]), read).out), { ends, kind, part } = colours(how, each);
+    const each = languages.map(l => maps.values(current, how.id, [l]).out), { ends, kind, part } = colours(how, each);
     $('scale').textContent = ends ? `${how.title}, from ${how.show(ends[0])} to ${how.show(ends[1])} ${how.unit}`.trim() : '';
     $('maps').replaceChildren(...languages.map(([name], k) => {
       const map = element('span', { class: 'cells' }), button = element('button', { type: 'button', 'aria-label': `Show ${name || 'not given'}` }, map, name || 'not given');
@@ -289,7 +278,7 @@
     const select = $('language');
     select.replaceChildren(...comparison.languageOptions(group()));
     select.value = state.language;
-    $('colour').replaceChildren(...colourings.filter(k => !k.has || k.has(meta, site())).map(k => element('option', { value: k.id }, k.title)));
+    $('colour').replaceChildren(...colourings(site()).map(k => element('option', { value: k.id }, k.title)));
     $('colour').value = colouring().id;
     if (focus === 'groups' || focus === 'sites') $(focus).querySelector('[aria-checked=true]').focus();
   }
@@ -327,7 +316,7 @@
     if (name !== `${state.group}-${state.site}`) return;
     current = view;
     count();
-    if (!await measure()) return;
+    measure();
     const first = best() >= 0 ? best() : shown.findIndex(v => v === Math.max(...Array.from(shown).filter(x => !Number.isNaN(x))));
     if (selected() < 0 && first >= 0) Object.assign(state, { source: Math.floor(first / meta.layers), target: first % meta.layers });
     paint();
@@ -358,8 +347,8 @@
       e.preventDefault();
       if (to[0] >= 0 && to[0] < n && to[1] >= 0 && to[1] < n) cells[to[0] * n + to[1]].focus();
     });
-    $('language').addEventListener('change', async e => { state.language = e.target.value; state.limit = PAGE; count(); if (await measure()) paint(); remember(); showDetail(); });
-    $('colour').addEventListener('change', async e => { state.colour = e.target.value; if (await measure()) paint(); });
+    $('language').addEventListener('change', e => { state.language = e.target.value; state.limit = PAGE; count(); measure(); paint(); remember(); showDetail(); });
+    $('colour').addEventListener('change', e => { state.colour = e.target.value; measure(); paint(); });
     $('each').addEventListener('toggle', paintMaps);
     for (const kind of ['svg', 'csv']) $('map-' + kind).addEventListener('click', () => saveMap(kind));
     for (const id of ['groups', 'sites']) $(id).addEventListener('click', remember);
@@ -367,7 +356,7 @@
 
   // ---- files -----------------------------------------------------------------------------------------
   function saveMap(kind) {
-    const n = meta.layers, how = colouring(), name = ['map', group().slug, site().site.replace(/[:+]/g, '-'), how.id].join('-');
+    const n = meta.layers, how = colouring(), name = ['map', group().slug, site().site, how.id].join('-').replace(/[^\w.-]/g, '-');
     if (kind === 'csv') {
       const lines = [`source layer,target layer,${how.id},count,p,holm,bh`];
       for (let c = 0; c < n * n; c++)

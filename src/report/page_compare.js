@@ -49,7 +49,7 @@ const comparison = (() => {
     else if (task >= 0) Object.assign(sides[1], { group: task, site: metas[0].groups[task].main });
   }
 
-  const offered = () => colourings.filter(k => !k.has || sides.every(side => k.has(metas[side.store], siteOf(side))));
+  const offered = () => colourings(siteOf(sides[0])).filter(k => siteOf(sides[1]).maps.some(map => map[0] === k.id));
 
   // ---- drawing -------------------------------------------------------------------------------------
   function buildBox(k) {
@@ -145,7 +145,7 @@ const comparison = (() => {
   // Of questions that both sides have: those that one of them alone has right, and the exact test of McNemar.
   function paired(source, target) {
     const { views, how } = drawn, [a, b] = views, c = source * a.meta.layers + target, n = a.meta.layers * a.meta.layers;
-    if (!how.scored || a.data !== b.data || a.g !== b.g || sides[0].language !== sides[1].language || source >= a.meta.layers || target >= a.meta.layers) return '';
+    if (!['gain', 'accuracy'].includes(how.id) || a.data !== b.data || a.g !== b.g || sides[0].language !== sides[1].language || source >= a.meta.layers || target >= a.meta.layers) return '';
     let left = 0, right = 0;
     for (const [, , first, count] of maps.languagesOf(a.group, sides[0].language))
       for (let i = first; i < first + count; i++) {
@@ -157,12 +157,12 @@ const comparison = (() => {
     return `; right on the left alone: ${left}, on the right alone: ${right}, p (McNemar) ${chance(mcnemar(left, right))}`;
   }
 
-  // What the numbers do not say by themselves.
+  // What the numbers do not say by themselves; the weights of the normalised difference count no responses.
   function note(counts, equal) {
     const parts = [];
     const most = list => list.reduce((a, b) => Math.max(a, b), 0), [left, right] = counts.map(most);
     if (!equal) parts.push(`The models have ${drawn.views[0].meta.layers} and ${drawn.views[1].meta.layers} layers, so that there is no difference by cell.`);
-    else if (counts[0].some((n, c) => n !== counts[1][c] && n && counts[1][c])) parts.push(`The maps rest on different numbers of responses (at most ${left} and ${right} in a cell): the difference is one of means.`);
+    else if (drawn.how.id !== 'normalised' && counts[0].some((n, c) => n !== counts[1][c] && n && counts[1][c])) parts.push(`The maps rest on different numbers of responses (at most ${left} and ${right} in a cell): the difference is one of means.`);
     if (metas[0].large.length) parts.push(`With too many responses to be in this page: ${metas[0].large.join(', ')}.`);
     $('compare-note').textContent = parts.join(' ');
   }
@@ -179,7 +179,7 @@ const comparison = (() => {
     });
     const colourSelect = $('compare-colour');
     colourSelect.replaceChildren(...offered().map(k => option(k.id, k.title)));
-    if (!offered().some(k => k.id === colour)) colour = 'gain';
+    if (!offered().some(k => k.id === colour)) colour = offered()[0].id;
     colourSelect.value = colour;
   }
 
@@ -187,19 +187,15 @@ const comparison = (() => {
     const number = ++drawing;
     fill();
     const views = await Promise.all(sides.map(side => maps.open(metas[0].stores[side.store][0], side.group, side.site)));
-    const languages = sides.map((side, k) => maps.languagesOf(views[k].group, side.language)), tallies = views.map((view, k) => maps.tally(view, languages[k]));
-    let how = colourings.find(k => k.id === colour);
-    if (how.scored && !tallies.some(t => t.there.some(n => n))) how = colourings.find(k => k.id === 'changed'); // nothing is scored
-    const readings = await Promise.all(views.map(view => maps.read(view, how)));
     if (number !== drawing) return;
-    const found = views.map((view, k) => maps.values(view, how, languages[k], tallies[k], readings[k]));
+    const how = offered().find(k => k.id === colour);
+    const found = views.map((view, k) => maps.values(view, how.id, maps.languagesOf(view.group, sides[k].language)));
     const [left, right] = found.map(f => f.out), equal = left.length === right.length, gap = difference(how);
     const values = [left, right, equal ? left.map((v, c) => v - right[c]) : null], scale = colours(how, [left, right]);
     drawn = { views, how, gap, values };
-    $('compare-colour').value = colour = how.id;
     for (const k of [0, 1]) paintBox(boxes[k], how, values[k], scale, metas[0].first);
     paintBox(boxes[2], gap, values[2], values[2] && colours(gap, [values[2]]), metas[0].first);
-    note(found.map(f => Array.from(f.counts)), equal);
+    note(found.map(f => Array.from(f.weights)), equal);
     point(...[at.source, at.target].map(k => Math.min(k, Math.max(...views.map(view => view.meta.layers)) - 1)));
     $('compare-maps').dataset.drawn = number;
   }

@@ -18,80 +18,23 @@
  *   e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a
  *            nat; 65535: none
  *   r<g>-<s> [instances][words] uint64: bit c is set where configuration c is right
+ *   z<g>-<s> [maps][2][languages][layers * layers] float32: of each of the site's maps in meta
+ *            (site_maps.h), whose values report.json has, the sums and then the weights
  *
- * Of the other stores of the report, which the page compares maps with (page_compare.c), there is
- * the same without texts, prompts, files and o<g>, each name after "<k>." */
+ * Of the other stores of the report, which the page compares maps with (page_compare.c), there are
+ * meta, v<g>, t<g>-<s>, r<g>-<s> and z<g>-<s>, each name after "<k>." */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "analysis/bits.h"
+#include "analysis/site_maps.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "report/escape.h"
-#include "analysis/effect_means.h"
 #include "report/page_parts.h"
 #include "report/report_parts.h"
-#include "xtransplant/langid.h"
-
-/* ---- packing --------------------------------------------------------------------------------- */
-
-static xt_status add_packed(const PagePack *pack, const char *name, const void *bytes, size_t size,
-                            xt_error *error) {
-  TextBuffer *out = pack->out;
-  uLongf packed_size = compressBound((uLong)size);
-  unsigned char *packed;
-  TRY(MEM_ALLOC(&packed, packed_size, error));
-  const int code = compress2(packed, &packed_size, bytes, (uLong)size, 6);
-  if (code != Z_OK) {
-    free(packed);
-    return err_memory(error, packed_size);
-  }
-  text_buffer_format(out, "<script type=\"application/octet-stream\" id=\"x-%s%s\">", pack->prefix,
-                     name);
-  escape_base64(out, packed, packed_size);
-  text_buffer_add_text(out, "</script>\n");
-  free(packed);
-  return out->failed ? err_memory(error, 0) : XT_STATUS_OK;
-}
-
-static void put_le(unsigned char *out, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++) out[i] = (unsigned char)(value >> (8 * i));
-}
-
-/* uint32_t (width 4) or uint64_t (8) values, packed with the lowest byte first. */
-static xt_status add_numbers(const PagePack *out, const char *name, const void *values,
-                             size_t width, size_t count, xt_error *error) {
-  unsigned char *bytes;
-  TRY(mem_alloc(&bytes, count, width, error));
-  for (size_t i = 0; i < count; i++)
-    put_le(bytes + width * i,
-           width == 4 ? ((const uint32_t *)values)[i] : ((const uint64_t *)values)[i], width);
-  const xt_status status = add_packed(out, name, bytes, width * count, error);
-  free(bytes);
-  return status;
-}
-
-/* Values from 0 on in hundredths; missing values, and those that are not numbers, are 65535. */
-static xt_status add_hundredths(const PagePack *out, const char *name, const float *values,
-                                const uint32_t *texts, size_t count, xt_error *error) {
-  enum { MOST = 65534, NONE = 65535 };
-  unsigned char *bytes;
-  TRY(mem_alloc(&bytes, count, 2, error));
-  for (size_t i = 0; i < count; i++) {
-    const bool there = texts[i] != TEXT_ABSENT && values[i] >= 0;
-    put_le(bytes + 2 * i,
-           !there                       ? NONE
-           : values[i] * 100.0f >= MOST ? MOST
-                                        : (uint64_t)lroundf(values[i] * 100.0f),
-           2);
-  }
-  const xt_status status = add_packed(out, name, bytes, 2 * count, error);
-  free(bytes);
-  return status;
-}
 
 /* ---- JSON by hand: a value per response would be slow as objects ----------------------------- */
 
@@ -167,16 +110,6 @@ static xt_status spoken_fill(Spoken *s, const xt_analysis *a, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The languages that count as the requested one. */
-static void wanted_meta(TextBuffer *out, const Spoken *s, const char *asked) {
-  bool any = false;
-  for (size_t k = 0; k < s->count; k++) {
-    if (!xt_language_is(s->names[k], asked)) continue;
-    text_buffer_format(out, any ? ",%zu" : "%zu", k);
-    any = true;
-  }
-}
-
 /* ---- meta ------------------------------------------------------------------------------------ */
 
 /* `prompts` NULL: of a store that is only compared, what scores are made of alone. */
@@ -210,6 +143,25 @@ static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner
   return XT_STATUS_OK;
 }
 
+static void maps_meta(TextBuffer *out, const AnalysisSite *site) {
+  static const char *const scales[] = {[MAP_SHARE] = "share",
+                                       [MAP_POINTS] = "points",
+                                       [MAP_SIGNED] = "signed",
+                                       [MAP_NUMBER] = "number",
+                                       [MAP_LOGARITHM] = "logarithm"};
+  text_buffer_add_text(out, ",\"maps\":[");
+  for (size_t m = 0; m < site->map_count; m++) {
+    const char *const parts[] = {site->maps[m].id, site->maps[m].title, site->maps[m].unit,
+                                 scales[site->maps[m].scale]};
+    for (size_t p = 0; p < 4; p++) {
+      text_buffer_add_text(out, p ? "," : m ? ",[" : "[");
+      json_string_add(out, parts[p]);
+    }
+    text_buffer_add_text(out, "]");
+  }
+  text_buffer_add_text(out, "]");
+}
+
 static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *site) {
   static const char *const names[] = {"p", "holm", "bh", "low", "high"};
   text_buffer_add_text(out, "{\"site\":");
@@ -219,7 +171,6 @@ static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *
   if (site->transplant)
     text_buffer_format(out, ",\"transplant\":%zu",
                        (size_t)(report_find_site(g, site->transplant) - g->sites));
-  text_buffer_format(out, ",\"effects\":%d", report_page_effects_kind(site));
   for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
     text_buffer_format(out, ",\"%s\":[", names[f]);
     for (int c = 0; c < g->layers * g->layers; c++) {
@@ -231,7 +182,6 @@ static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *
     }
     text_buffer_add_text(out, "]");
   }
-  text_buffer_add_text(out, "}");
 }
 
 /* For tasks whose questions are in a data folder; the others are given as pairs. */
@@ -243,7 +193,7 @@ static bool is_benchmark(const char *name) {
 }
 
 static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *group,
-                            const Spoken *spoken, Interner *prompts, xt_error *error) {
+                            Interner *prompts, xt_error *error) {
   const xt_group *g = &group->group;
   const bool from = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
   text_buffer_add_text(out, "{\"title\":");
@@ -258,15 +208,15 @@ static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *
   for (size_t l = 0; l < g->language_count; l++) {
     text_buffer_add_text(out, l ? ",[" : "[");
     json_string_add(out, g->languages[l].name);
-    text_buffer_format(out, ",%d,%zu,%zu,[", g->languages[l].level, g->languages[l].first,
+    text_buffer_format(out, ",%d,%zu,%zu]", g->languages[l].level, g->languages[l].first,
                        g->languages[l].count);
-    wanted_meta(out, spoken, from ? "en" : g->languages[l].name);
-    text_buffer_add_text(out, "]]");
   }
   text_buffer_add_text(out, "],\"sites\":[");
   for (size_t s = 0; s < g->site_count; s++) {
     if (s) text_buffer_add_text(out, ",");
     site_meta(out, g, &g->sites[s]);
+    maps_meta(out, &group->sites[s]);
+    text_buffer_add_text(out, "}");
   }
   text_buffer_add_text(out, "]");
   TRY(instance_meta(out, group, prompts, error));
@@ -288,7 +238,7 @@ static xt_status add_texts(const PagePack *out, const xt_analysis *a, xt_error *
   }
   text_buffer_add_text(&json, "]");
   const xt_status status =
-      json.failed ? err_memory(error, 0) : add_packed(out, "texts", json.data, json.size, error);
+      json.failed ? err_memory(error, 0) : pack_bytes(out, "texts", json.data, json.size, error);
   text_buffer_free(&json);
   return status;
 }
@@ -303,48 +253,40 @@ static xt_status add_plain(const PagePack *out, const AnalysisGroup *group, size
   TRY(MEM_ALLOC(&texts, n, error));
   for (size_t i = 0; i < n; i++) texts[i] = group->instances[i].vanilla_text;
   snprintf(name, sizeof name, "v%zu", g);
-  xt_status status = add_numbers(out, name, texts, 4, n, error);
+  xt_status status = pack_numbers(out, name, texts, 4, n, error);
   for (size_t i = 0; i < n; i++) {
     texts[i] = group->instances[i].source_text;
     any = any || texts[i] != TEXT_ABSENT;
   }
   snprintf(name, sizeof name, "o%zu", g);
-  if (!status && any && whole) status = add_numbers(out, name, texts, 4, n, error);
+  if (!status && any && whole) status = pack_numbers(out, name, texts, 4, n, error);
   free(texts);
   return status;
 }
 
-static xt_status add_floats(const PagePack *out, const char *name, const float *values,
-                            size_t count, xt_error *error) {
-  uint32_t *bits;
-  TRY(MEM_ALLOC(&bits, count, error));
-  memcpy(bits, values, count * sizeof *bits);
-  const xt_status status = add_numbers(out, name, bits, 4, count, error);
-  free(bits);
-  return status;
+/* `whole`: margins and entropies of each response too, which no map is made of. */
+static xt_status add_site(const PagePack *out, const AnalysisGroup *group, size_t g, size_t s,
+                          bool whole, xt_error *error) {
+  const AnalysisSite *site = &group->sites[s];
+  const size_t n = group->group.instances,
+               cells = (size_t)(group->group.layers * group->group.layers);
+  char name[5][48];
+  for (size_t k = 0; k < 5; k++) snprintf(name[k], sizeof *name, "%c%zu-%zu", "trzme"[k], g, s);
+  TRY(pack_numbers(out, name[0], site->texts, 4, n * cells, error));
+  TRY(pack_numbers(out, name[1], site->right, 8, n * bits_words(cells), error));
+  TRY(pack_maps(out, name[2], site, group->group.language_count * cells, error));
+  if (!whole) return XT_STATUS_OK;
+  TRY(pack_hundredths(out, name[3], site->margins, site->texts, n * cells, error));
+  return pack_hundredths(out, name[4], site->entropies, site->texts, n * cells, error);
 }
 
-/* `whole`: the source prompts' own responses too, which no map shows. */
+/* `whole`: what no map is made of, too. */
 static xt_status add_responses(const PagePack *out, const xt_analysis *a, bool whole,
                                xt_error *error) {
-  char name[48];
   for (size_t g = 0; g < a->count + a->unscored; g++) { /* groups that cannot be scored come last */
-    const AnalysisGroup *group = &a->groups[g];
-    const size_t n = group->group.instances, cells = (size_t)a->cells;
-    TRY(add_plain(out, group, g, whole, error));
-    TRY(report_page_effects(a, g, out, add_floats, error));
-    for (size_t s = 0; s < group->site_count; s++) {
-      snprintf(name, sizeof name, "t%zu-%zu", g, s);
-      TRY(add_numbers(out, name, group->sites[s].texts, 4, n * cells, error));
-      snprintf(name, sizeof name, "m%zu-%zu", g, s);
-      TRY(add_hundredths(out, name, group->sites[s].margins, group->sites[s].texts, n * cells,
-                         error));
-      snprintf(name, sizeof name, "e%zu-%zu", g, s);
-      TRY(add_hundredths(out, name, group->sites[s].entropies, group->sites[s].texts, n * cells,
-                         error));
-      snprintf(name, sizeof name, "r%zu-%zu", g, s);
-      TRY(add_numbers(out, name, group->sites[s].right, 8, n * bits_words(cells), error));
-    }
+    TRY(add_plain(out, &a->groups[g], g, whole, error));
+    for (size_t s = 0; s < a->groups[g].site_count; s++)
+      TRY(add_site(out, &a->groups[g], g, s, whole, error));
   }
   return XT_STATUS_OK;
 }
@@ -359,10 +301,10 @@ static xt_status add_measures(const PagePack *out, const xt_analysis *a, const S
     memcpy(&values[i], &perplexity, sizeof perplexity);
   }
   xt_status status =
-      a->has_perplexity ? add_numbers(out, "q", values, 4, a->text_count, error) : XT_STATUS_OK;
+      a->has_perplexity ? pack_numbers(out, "q", values, 4, a->text_count, error) : XT_STATUS_OK;
   free(values);
   if (!status && a->has_language)
-    status = add_numbers(out, "w", spoken->texts, 4, a->text_count, error);
+    status = pack_numbers(out, "w", spoken->texts, 4, a->text_count, error);
   return status;
 }
 
@@ -381,11 +323,12 @@ static xt_status add_files(const xt_report *r, const PagePack *out, xt_error *er
   }
   text_buffer_add_text(&json, r->tables.count ? "}" : "{}");
   const xt_status status =
-      json.failed ? err_memory(error, 0) : add_packed(out, "files", json.data, json.size, error);
+      json.failed ? err_memory(error, 0) : pack_bytes(out, "files", json.data, json.size, error);
   text_buffer_free(&json);
   return status;
 }
 
+/* `spoken` NULL: of a store that is only compared. */
 static void meta_head(const ReportStore *store, int first_layer, const Spoken *spoken,
                       TextBuffer *out) {
   const xt_analysis *a = store->analysis;
@@ -399,7 +342,7 @@ static void meta_head(const ReportStore *store, int first_layer, const Spoken *s
   text_buffer_add_text(out, ",\"model\":");
   json_string_add(out, store->model);
   text_buffer_add_text(out, ",\"spoken\":[");
-  for (size_t k = 0; k < spoken->count; k++) {
+  for (size_t k = 0; spoken && k < spoken->count; k++) {
     if (k) text_buffer_add_text(out, ",");
     json_string_add(out, spoken->names[k]);
   }
@@ -433,12 +376,12 @@ static xt_status add_meta(xt_report *r, const ReportStore *store, const Compared
   text_buffer_add_text(&meta, "\"groups\":[");
   for (size_t g = 0; g < a->count + a->unscored && !status; g++) {
     if (g) text_buffer_add_text(&meta, ",");
-    status = group_meta(r, &meta, &a->groups[g], spoken, prompts, error);
+    status = group_meta(r, &meta, &a->groups[g], prompts, error);
   }
   text_buffer_add_text(&meta, "]}");
   if (!status)
     status =
-        meta.failed ? err_memory(error, 0) : add_packed(out, "meta", meta.data, meta.size, error);
+        meta.failed ? err_memory(error, 0) : pack_bytes(out, "meta", meta.data, meta.size, error);
   text_buffer_free(&meta);
   return status;
 }
@@ -446,15 +389,8 @@ static xt_status add_meta(xt_report *r, const ReportStore *store, const Compared
 /* A store that is only compared: what its maps are made of. */
 static xt_status add_compared(xt_report *r, const ReportStore *store, const PagePack *out,
                               xt_error *error) {
-  Spoken spoken = {0};
-  xt_status status;
-  TRY_DONE(spoken_fill(&spoken, store->analysis, error));
-  TRY_DONE(add_meta(r, store, NULL, out, &spoken, NULL, error));
-  TRY_DONE(add_measures(out, store->analysis, &spoken, error));
-  TRY_DONE(add_responses(out, store->analysis, false, error));
-done:
-  free(spoken.texts);
-  return status;
+  TRY(add_meta(r, store, NULL, out, NULL, NULL, error));
+  return add_responses(out, store->analysis, false, error);
 }
 
 static xt_status add_main(xt_report *r, const Compared *compared, const PagePack *out,
@@ -471,7 +407,7 @@ static xt_status add_main(xt_report *r, const Compared *compared, const PagePack
   TRY_DONE(add_meta(r, &r->main, compared, out, &spoken, &prompts, error));
   text_buffer_add_text(&prompts.json, prompts.count ? "]" : "[]");
   if (prompts.json.failed) TRY_DONE(err_memory(error, 0));
-  TRY_DONE(add_packed(out, "prompts", prompts.json.data, prompts.json.size, error));
+  TRY_DONE(pack_bytes(out, "prompts", prompts.json.data, prompts.json.size, error));
   TRY_DONE(add_texts(out, a, error));
   TRY_DONE(add_measures(out, a, &spoken, error));
   TRY_DONE(add_files(r, out, error));

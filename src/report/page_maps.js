@@ -20,11 +20,11 @@ const maps = (() => {
     };
   });
 
-  // The responses of task g at site s: what a map of any colouring begins with.
+  // The responses of task g at site s, and its maps.
   async function open(prefix, g, s) {
     const data = store(prefix), meta = await data.json('meta');
-    const [texts, right] = await Promise.all([data.numbers(`t${g}-${s}`), data.numbers(`r${g}-${s}`)]);
-    return { data, meta, g, s, group: meta.groups[g], site: meta.groups[g].sites[s], texts, right, words: 2 * Math.ceil(meta.layers * meta.layers / 64) };
+    const [texts, right, packed] = await Promise.all([data.numbers(`t${g}-${s}`), data.numbers(`r${g}-${s}`), data.floats(`z${g}-${s}`)]);
+    return { data, meta, g, s, group: meta.groups[g], site: meta.groups[g].sites[s], texts, right, packed, words: 2 * Math.ceil(meta.layers * meta.layers / 64) };
   }
 
   const isRight = (view, i, c) => view.right[i * view.words + (c >> 5)] >>> (c & 31) & 1;
@@ -52,36 +52,20 @@ const maps = (() => {
     return t;
   }
 
-  // What a colouring reads of the responses: {plain, data}.
-  async function read(view, how) {
-    const own = need => need.endsWith('.') ? need.slice(0, -1) + view.g : /[-+]$/.test(need) ? `${need.slice(0, -1)}${view.g}-${need.endsWith('-') ? view.s : view.site.transplant}` : need;
-    const [plain, ...data] = await Promise.all([view.data.numbers('v' + view.g), ...(how.needs || []).map(need => view.data[how.kind || 'numbers'](own(need)))]);
-    return { plain, data };
-  }
-
-  // What a colouring gives in some languages, per cell, and of how many responses; `t` is their tally, `reading` what read() gave.
-  function values(view, how, languages, t, reading) {
-    const n = view.meta.layers * view.meta.layers, out = new Float64Array(n).fill(NaN), counts = new Float64Array(n), sums = new Float64Array(n), weights = new Float64Array(n);
-    if (how.scored) {
-      for (let c = 0; c < n; c++) if (t.there[c]) out[c] = how.scored({ there: t.there[c], right: t.right[c], vanilla: t.vanilla[c] });
-      return { out, counts: t.there };
+  // The values of one of the site's maps in some languages, per cell (NaN: none), and of how many responses.
+  function values(view, id, languages) {
+    const n = view.meta.layers * view.meta.layers, places = n * view.group.languages.length, out = new Float64Array(n).fill(NaN), sums = new Float64Array(n), weights = new Float64Array(n);
+    const first = 2 * places * view.site.maps.findIndex(map => map[0] === id);
+    for (const language of languages) {
+      const from = first + n * view.group.languages.indexOf(language);
+      for (let c = 0; c < n; c++) {
+        sums[c] += view.packed[from + c];
+        weights[c] += view.packed[from + places + c];
+      }
     }
-    for (const [, , first, count, wanted] of languages)
-      for (let i = first; i < first + count; i++)
-        for (let c = 0; c < n; c++) {
-          const text = view.texts[i * n + c];
-          if (text === ABSENT) continue;
-          const bit = right => right[i * view.words + (c >> 5)] >>> (c & 31) & 1;
-          const response = { text, plain: reading.plain[i], wanted, instance: i, at: i * n + c, scored: view.group.instances[i][2] !== 2, bit };
-          const value = how.each(response, ...reading.data);
-          if (Number.isNaN(value)) continue;
-          sums[c] += value;
-          counts[c]++;
-          weights[c] += how.over ? how.over(response, ...reading.data) : 1; // a mean, or a ratio of means
-        }
-    for (let c = 0; c < n; c++) if (weights[c]) out[c] = sums[c] / weights[c];
-    return { out, counts };
+    for (let c = 0; c < n; c++) if (weights[c]) out[c] = sums[c] / weights[c] + 0;
+    return { out, weights };
   }
 
-  return { ABSENT, store, open, isRight, languagesOf, tally, read, values };
+  return { ABSENT, store, open, isRight, languagesOf, tally, values };
 })();

@@ -48,32 +48,15 @@ const measures = (() => {
   const chance = p => p === null ? '–' : p < 0.0001 ? p.toExponential(1) : p.toFixed(4);
 
   const signed = x => (x < 0 ? '−' : '+') + Math.abs(x).toFixed(2);
-  const number = x => x < 1000 ? x.toFixed(2) : x.toPrecision(3);
-  const hundredths = (r, values) => values[r.at] === 0xffff ? NaN : values[r.at] / 100;
+  const number = x => (x < 0 ? '−' : '') + (Math.abs(x) < 1000 ? Math.abs(x).toFixed(2) : Math.abs(x).toPrecision(3));
 
-  // Colourings of the map. `scored`: from the counts of a cell {there, right, vanilla}. `each`: the mean over responses of what it gives, NaN
-  // to leave one out; `needs` are packed data, given to it in order after the response {text, plain, wanted, at}; a name that ends in "-" is that of the
-  // site's own, with a value a response, at `at`, or a bit a response, read by `bit`; one that ends in "+" is that of the site whose control it is, and one that ends in "." the group's, with a value an instance, at `instance`. Another colouring is another entry.
-  const colourings = [
-    { id: 'gain', title: 'Gain over the untouched model', unit: 'points', diverging: true, show: points, scored: t => (t.right - t.vanilla) / t.there },
-    { id: 'accuracy', title: 'Accuracy', unit: '%', show: percent, scored: t => t.right / t.there },
-    { id: 'control', title: 'Gain of the transplant over this control', unit: 'points', diverging: true, show: points, has: (meta, site) => site && site.transplant !== undefined,
-      needs: ['r-', 'r+', 't+'], each: (r, right, other, there) => !r.scored || there[r.at] === 0xffffffff ? NaN : r.bit(other) - r.bit(right) },
-    { id: 'difference', title: 'Logit difference, gold minus the best other answer', unit: 'nats', diverging: true, show: signed, has: (meta, site) => site && site.effects > 1,
-      needs: ['d-'], kind: 'floats', each: (r, d) => d[r.at] },
-    { id: 'normalised', title: 'Logit difference, 0: untouched, 1: source prompt', unit: '', diverging: true, show: signed, has: (meta, site) => site && site.effects > 1,
-      needs: ['d-', 'x.', 'y.'], kind: 'floats', each: (r, d, x, y) => d[r.at] - x[r.instance] + 0 * y[r.instance], over: (r, d, x, y) => y[r.instance] - x[r.instance] },
-    { id: 'gold', title: 'Probability of the gold answer', unit: '%', show: percent, has: (meta, site) => site && site.effects > 0, needs: ['g-'], kind: 'floats', each: (r, g) => g[r.at] },
-    { id: 'kl-untouched', title: 'KL divergence from the untouched run', unit: 'nats', show: number, has: (meta, site) => site && site.effects, needs: ['k-'], kind: 'floats', each: (r, k) => k[r.at] },
-    { id: 'kl-source', title: 'KL divergence from the source prompt', unit: 'nats', show: number, has: (meta, site) => site && site.effects, needs: ['l-'], kind: 'floats', each: (r, l) => l[r.at] },
-    { id: 'changed', title: 'Share of responses that changed', unit: '%', show: percent, each: r => r.text === r.plain ? 0 : 1 },
-    { id: 'language', title: 'Share in the language asked for', unit: '%', show: percent, has: meta => meta.language, needs: ['w'],
-      each: (r, spoken) => spoken[r.text] === 0xffffffff ? NaN : r.wanted.includes(spoken[r.text]) ? 1 : 0 },
-    { id: 'perplexity', title: 'Perplexity of the responses', unit: '', show: x => x < 1000 ? x.toFixed(1) : x.toPrecision(3), has: meta => meta.perplexity, needs: ['q'],
-      kind: 'floats', logarithmic: true, each: (r, perplexity) => perplexity[r.text] },
-    { id: 'margin', title: 'Margin, the smallest of a response', unit: '', show: number, needs: ['m-'], kind: 'shorts', each: hundredths },
-    { id: 'entropy', title: 'Entropy of the first token', unit: 'nats', show: number, needs: ['e-'], kind: 'shorts', each: hundredths },
-  ];
+  // How the values of a map are shown and drawn, by what meta calls its scale.
+  const scales = {
+    share: { show: percent }, points: { show: points, diverging: true }, signed: { show: signed, diverging: true }, number: { show: number },
+    logarithm: { show: x => x < 1000 ? x.toFixed(1) : x.toPrecision(3), logarithmic: true },
+  };
+  // What a site's map can be coloured by: its maps, in the order that the program gives them.
+  const colourings = site => site.maps.map(([id, title, unit, scale]) => ({ id, title, unit, ...scales[scale] }));
 
   // How values are drawn: the ends of the scale, and of each value a class and the share of its colour.
   function colours(how, maps) {

@@ -11,12 +11,18 @@ typedef struct PagePack {
   const char *prefix;
 } PagePack;
 
-/* The numbers of first tokens of group `index` (page_effects.c), packed by `add`: floats, NaN where
- * there is none. */
-xt_status report_page_effects(const xt_analysis *a, size_t index, const PagePack *out,
-                              xt_status (*add)(const PagePack *out, const char *name,
-                                               const float *values, size_t count, xt_error *error),
-                              xt_error *error);
+/* Bytes under a name. */
+xt_status pack_bytes(const PagePack *pack, const char *name, const void *bytes, size_t size,
+                     xt_error *error);
+/* uint32_t (width 4) or uint64_t (8) values, packed with the lowest byte first. */
+xt_status pack_numbers(const PagePack *out, const char *name, const void *values, size_t width,
+                       size_t count, xt_error *error);
+/* Values from 0 on in hundredths; missing values, and those that are not numbers, are 65535. */
+xt_status pack_hundredths(const PagePack *out, const char *name, const float *values,
+                          const uint32_t *texts, size_t count, xt_error *error);
+/* The maps of a site, of `places` languages and cells. */
+xt_status pack_maps(const PagePack *out, const char *name, const AnalysisSite *site, size_t places,
+                    xt_error *error);
 
 #define COMPARED_MOST (REPORT_MORE_MOST + 4)
 
@@ -31,9 +37,5 @@ typedef struct Compared {
 } Compared;
 
 void report_page_compared(xt_report *r, Compared *out);
-
-/* 0: no numbers of first tokens; -1: with divergences; 1: and the probability of the gold answer;
- * 2: and logit differences. */
-int report_page_effects_kind(const xt_site_result *site);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/number.h"
 #include "analysis/levels.h"
 #include "analysis/coverage.h"
+#include "analysis/site_maps.h"
 #include "report/report_parts.h"
 #include "xtransplant/version.h"
 
@@ -232,7 +233,36 @@ static json_t *strategy(const xt_group *g, const xt_strategy_result *s) {
   return object;
 }
 
-static json_t *site_json(const xt_group *g, const xt_site_result *site) {
+/* The values of a map in languages [first, end), over the configurations. */
+static json_t *map_values(const xt_group *g, const SiteMap *map, size_t first, size_t end) {
+  const size_t cells = (size_t)(g->layers * g->layers);
+  json_t *array = json_array();
+  for (size_t c = 0; c < cells; c++)
+    append(&array, real(site_map_value(map, cells, first, end, c)));
+  return array;
+}
+
+/* What the page's map can be coloured by. */
+static json_t *maps(const xt_group *g, const AnalysisSite *site) {
+  json_t *array = json_array();
+  for (size_t m = 0; m < site->map_count; m++) {
+    const SiteMap *map = &site->maps[m];
+    json_t *object = json_object(), *languages = json_object();
+    for (size_t l = 0; l < g->language_count; l++)
+      put(&languages, g->languages[l].name, map_values(g, map, l, l + 1));
+    put(&object, "id", json_string(map->id));
+    put(&object, "title", json_string(map->title));
+    put(&object, "unit", json_string(map->unit));
+    put(&object, "all", map_values(g, map, 0, g->language_count));
+    put(&object, "languages", languages);
+    append(&array, object);
+  }
+  return array;
+}
+
+static json_t *site_json(const AnalysisGroup *group, size_t s) {
+  const xt_group *g = &group->group;
+  const xt_site_result *site = &g->sites[s];
   json_t *object = json_object(), *tallies = json_object(), *strategies = json_object();
   for (size_t l = 0; l < g->language_count; l++)
     put(&tallies, g->languages[l].name, tally(&site->languages[l]));
@@ -283,6 +313,7 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   put_texts(&object, &site->texts);
   put(&object, "strategies", strategies);
   put(&object, "configurations", configurations(g, site));
+  put(&object, "maps", maps(g, &group->sites[s]));
   put(&object, "sources", layers(g, site->sources));
   put(&object, "targets", layers(g, site->targets));
   return object;
@@ -302,25 +333,32 @@ static json_t *passes(const xt_group *g) {
   return array;
 }
 
-static json_t *group_json(const xt_group *g) {
-  json_t *object = json_object(), *languages = json_array(), *sites = json_array();
+/* What a group has, scored or not. */
+static json_t *group_head(const xt_group *g) {
+  json_t *object = json_object(), *languages = json_array();
   for (size_t l = 0; l < g->language_count; l++) {
     const int level = g->languages[l].level;
     append(&languages, json_pack("{s:s, s:s?, s:I}", "name", g->languages[l].name, "level",
                                  level < 0 ? NULL : level_name(level), "count",
                                  (json_int_t)g->languages[l].count));
   }
-  for (size_t s = 0; s < g->site_count; s++) append(&sites, site_json(g, &g->sites[s]));
   put(&object, "task", json_string(g->task));
   put(&object, "title", json_string(g->title));
   put(&object, "pivot", json_string(g->pivot));
   put(&object, "cot", json_boolean(g->cot));
   put(&object, "layers", json_integer(g->layers));
   put(&object, "instances", json_integer((json_int_t)g->instances));
+  put(&object, "languages", languages);
+  return object;
+}
+
+static json_t *group_json(const AnalysisGroup *group) {
+  const xt_group *g = &group->group;
+  json_t *object = group_head(g), *sites = json_array();
+  for (size_t s = 0; s < g->site_count; s++) append(&sites, site_json(group, s));
   put(&object, "scored", json_integer((json_int_t)g->scored));
   put(&object, "questions", json_integer((json_int_t)g->questions));
   put(&object, "parallel", json_boolean(g->parallel));
-  put(&object, "languages", languages);
   put(&object, "vanilla", scores(g, &g->vanilla));
   put(&object, "vanilla_chance_scores", scores(g, &g->vanilla_chance_scores));
   put(&object, "vanilla_chance", real(g->vanilla_chance));
@@ -371,7 +409,9 @@ static json_t *answer_effects(const xt_group *g, const xt_answer_effect *means,
   return array;
 }
 
-static json_t *unscored_site(const xt_group *g, const xt_site_result *site) {
+static json_t *unscored_site(const AnalysisGroup *group, size_t s) {
+  const xt_group *g = &group->group;
+  const xt_site_result *site = &g->sites[s];
   json_t *object = json_object(), *cells = json_array();
   put(&object, "site", json_string(site->site));
   put(&object, "responses", json_integer((json_int_t)site->responses));
@@ -381,18 +421,14 @@ static json_t *unscored_site(const xt_group *g, const xt_site_result *site) {
     append(&cells, effects(&site->effects[c]));
   put(&object, "effects", cells);
   put(&object, "answers", answer_effects(g, site->mean_answers, site->answers));
+  put(&object, "maps", maps(g, &group->sites[s]));
   return object;
 }
 
-static json_t *unscored_group(const xt_group *g) {
-  json_t *object = json_object(), *sites = json_array();
-  for (size_t s = 0; s < g->site_count; s++) append(&sites, unscored_site(g, &g->sites[s]));
-  put(&object, "task", json_string(g->task));
-  put(&object, "title", json_string(g->title));
-  put(&object, "pivot", json_string(g->pivot));
-  put(&object, "cot", json_boolean(g->cot));
-  put(&object, "layers", json_integer(g->layers));
-  put(&object, "instances", json_integer((json_int_t)g->instances));
+static json_t *unscored_json(const AnalysisGroup *group) {
+  const xt_group *g = &group->group;
+  json_t *object = group_head(g), *sites = json_array();
+  for (size_t s = 0; s < g->site_count; s++) append(&sites, unscored_site(group, s));
   put(&object, "needs_gold",
       json_pack("[s, s, s, s, s]", "logit_difference", "normalised", "gold", "choice",
                 "calibrated"));
@@ -404,39 +440,19 @@ static json_t *unscored_group(const xt_group *g) {
   return object;
 }
 
-static bool has_effects(const xt_group *g) {
-  bool any = false;
-  for (size_t s = 0; s < g->site_count; s++) any = any || g->sites[s].effects;
-  return any;
-}
-
-/* Adds the groups without gold answers of which there are numbers of first tokens, if there are any. */
-static void put_unscored(json_t **object, const xt_analysis *a) {
-  json_t *array = json_array();
-  size_t count = 0;
-  for (size_t i = a->count; i < a->count + a->unscored; i++) {
-    const xt_group *g = &a->groups[i].group;
-    if (!has_effects(g)) continue;
-    append(&array, unscored_group(g));
-    count++;
-  }
-  if (count)
-    put(object, "unscored", array);
-  else
-    json_decref(array);
-}
-
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static json_t *store_json(const ReportStore *store) {
-  json_t *object = json_object(), *groups = json_array();
-  for (size_t g = 0; g < store->analysis->count; g++)
-    append(&groups, group_json(&store->analysis->groups[g].group));
+  const xt_analysis *a = store->analysis;
+  json_t *object = json_object(), *groups = json_array(), *unscored = json_array();
+  for (size_t g = 0; g < a->count; g++) append(&groups, group_json(&a->groups[g]));
+  for (size_t g = a->count; g < a->count + a->unscored; g++)
+    append(&unscored, unscored_json(&a->groups[g]));
   put(&object, "about", json_incref(store->about));
-  put(&object, "coverage", coverage_to_json(store->analysis->coverage));
+  put(&object, "coverage", coverage_to_json(a->coverage));
   put(&object, "runs", json_incref(store->runs));
   put(&object, "groups", groups);
-  put_unscored(&object, store->analysis);
+  put(&object, "unscored", unscored);
   return object;
 }
 

@@ -79,6 +79,20 @@ run "$X" options made.db --pairs langs.jsonl
 expect "questions without a model" 2
 refuses_like "a plan that is none" 3 "xtransplant options: happy.jsonl: at byte 20: is not JSON: " "$X" options made.db $small --pairs langs.jsonl --plan happy.jsonl
 
+# ---- the questions of each source language by themselves
+sed 's/"id": "q/"id": "z/; s/Question/Statement/; s/"task"/"source_lang": "zh", "task"/' pairs.jsonl >zh.jsonl
+cat pairs.jsonl zh.jsonl >two.jsonl
+for name in zh two; do
+  "$X" sweep $small --pairs $name.jsonl --site attn --source-layers 0,1 --target-layers 2,3 -o $name.db || fail "sweep of $name"
+  "$X" options $name.db $small --by-lang --by-config --json >$name.rows
+done
+same "two source languages: those of one have the rows that they have alone" "$(grep '"pivot": "zh"' two.rows | cksum)" "$(cksum <zh.rows)"
+same "two source languages: and the other its own" "$(grep -c '"pivot": "zh"' two.rows) $(grep -vc '"pivot": "zh"' two.rows)" "$(wc -l <zh.rows | tr -d ' ') $(wc -l <zh.rows | tr -d ' ')"
+run "$X" options two.db
+prints "two source languages: named" '^xnli, from zh +all +attn '
+"$X" report two.db -o two --quiet --bootstrap 10 >/dev/null 2>&1 || fail "report of two"
+same "two source languages: in the report" "$(sed -n 's/^"\([^"]*, attn\)".*/\1/p' two/options.csv | tr '\n' ';')" "XNLI, attn;XNLI, from zh, attn;"
+
 # ---- report
 "$X" report r.db -o report --quiet >/dev/null 2>&1 || fail "report"
 same "report: rows" "$(sed 's/^"//; s/".*//; s/layer [0-5] into [0-5]/best/' report/options.csv | tr '\n' ';') $(ls report/options.tex)" \

@@ -82,6 +82,34 @@ if has_browser; then
   [ $code -eq 0 ] && pass "page in a browser" || fail "page in a browser" "exit code $code"
 else no_browser "page in a browser"; fi
 
+# ---- every colouring of the page has report.json's numbers: tracked answers, options by likelihood, texts' measures, a control, another store
+{
+  choice_pairs 8 | sed '8s/, "gold": "[^"]*"//'
+  sed -n 7,12p pairs.jsonl
+  sed -n '13,18s/, "gold".*/}/p' pairs.jsonl
+} >maps.jsonl
+"$X" sweep $small --pairs maps.jsonl --site attn --control shuffled --track "yes,no way" -n 6 -o maps.db || fail "maps: sweep"
+"$X" options maps.db $small --pairs maps.jsonl >/dev/null || fail "maps: options"
+"$X" metrics maps.db -m "$model" --quiet --lid "$here/../data/langid/tiny.ftz" >/dev/null 2>&1 || "$X" metrics maps.db -m "$model" --quiet >/dev/null
+"$X" init-model --like tiny-llama --seed 3 --layers 4 --quiet -o four
+"$X" sweep -m four --threads 1 --quiet --pairs maps.jsonl --site attn --track none -n 6 -o four.db || fail "maps: another sweep"
+run "$X" report maps.db four.db -o maps --bootstrap 10 --quiet
+expect "maps" 0
+for id in gain control normalised tracked logprob_gold logprob_label_3 logprob_text_1 logprob_word_yes 'logprob_word_no way' kl_source calibrated options_acc_norm options_calibrated change_word_yes perplexity entropy; do
+  grep -q "\"id\": \"$id\"" maps/report.json && pass "maps: $id" || fail "maps: $id"
+done
+in_map() { sed -n "/\"id\": \"$1\"/,/\"languages\"/p" maps/report.json | awk '/^ *[0-9.]+,?$/ && n++ < 36 { printf "%.6f ", $1 }'; } # its first 36 values
+for rule in generated acc acc_norm calibrated calibrated_norm; do
+  same "maps: what options gives: $rule" "$(in_map options_$rule)" \
+    "$("$X" options maps.db --by-config --json | sed -n "s/.*\"lang\": null, \"site\": \"attn\", \"source_layer\": [0-9].*\"$rule\": \([0-9.]*\).*/\1/p" | awk '{ printf "%.6f ", $1 }')"
+done
+if has_browser; then
+  "$python" "$tools/check_page.py" maps/report.html --report maps/report.json >page.tap
+  code=$?
+  grep -v '^ok' page.tap
+  same "maps: the page's colourings are report.json's" "$code $(grep -c '^ok - page: .*report.json' page.tap)" "0 3"
+else no_browser "maps: the page's colourings are report.json's"; fi
+
 # ---- other stores beside
 compare_page() { # REPORT NAME: the comparison of two maps, in a browser
   has_browser || { no_browser "$2"; return; }
@@ -266,8 +294,9 @@ prints "unscored: divergences, in words" '^attn: the first token.s distribution 
 same "unscored: the divergences of the lines" "$("$X" export unscored.db | grep '"site": "attn"' | sed 's/.*"task": "\([^"]*\)".*"kl_untouched": \([^,]*\), "kl_source": \([^,]*\),.*/\1 \2 \3/' | awk '{ n[$1]++; x[$1] += $2; y[$1] += $3 } END { for (k in n) printf "%.6f %.6f\n", x[k] / n[k], y[k] / n[k] }' | sort)" \
   "$(sed -n 's/^".* (no gold answers), attn",36,,,,,,,,,,,,,\([^,]*\),,,\([^,]*\),,,,,,,,$/\1 \2/p' unscored/effects.csv | awk '{ printf "%.6f %.6f\n", $1, $2 }' | sort)"
 same "unscored: what needs gold answers, by name" "$(sed -n '/"needs_gold"/,/\]/p' unscored/report.json | tr -d ' \n' | sed 's/\],.*//')" '"needs_gold":["logit_difference","normalised","gold","choice","calibrated"'
+same "unscored: no map needs a gold answer" "$(grep -c '"id": "\(gain\|accuracy\|gold\|logit_difference\|normalised\|choice\|calibrated\)"' unscored/report.json) $(grep -c '"id": "kl_source"' unscored/report.json | sed 's/^[1-9].*/some/')" "0 some"
 if has_browser; then
-  "$python" "$tools/check_page.py" unscored/report.html >page.tap
+  "$python" "$tools/check_page.py" unscored/report.html --report unscored/report.json >page.tap
   code=$?
   grep -v '^ok' page.tap
   same "unscored: page in a browser" "$code" 0

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "analysis/effect_means.h"
+#include "analysis/site_maps.h"
 #include "files_support.h"
 #include "made_store.h"
 #include "xtransplant/report.h"
@@ -40,7 +41,7 @@ static void add_questions(Made *m, double mass) {
     const xt_question q = {.id = id,
                            .number = (size_t)i,
                            .task = "xnli",
-                           .lang = "sw",
+                           .lang = i < QUESTIONS / 2 ? "de" : "sw",
                            .source_lang = "en",
                            .source = id,
                            .target = id,
@@ -106,6 +107,63 @@ static void test_means(void **state) {
   assert_int_equal(cell->count, QUESTIONS);
   assert_int_equal(site->effects[0].count, 0);
   near(site->mean_effects.gold, cell->gold);
+  xt_analysis_free(a);
+  made_close(&m);
+}
+
+/* The value of a site's map in a cell and languages [first, end); NaN without such a map. */
+static double map_at(const xt_analysis *a, const char *id, size_t first, size_t end, size_t cell) {
+  const AnalysisSite *s = &a->groups[0].sites[0];
+  for (size_t m = 0; m < s->map_count; m++)
+    if (strcmp(s->maps[m].id, id) == 0)
+      return site_map_value(&s->maps[m], (size_t)a->cells, first, end, cell);
+  return NAN;
+}
+
+/* The maps of the one configuration: in de, in sw and in both. */
+static void test_maps(void **state) {
+  (void)state;
+  const double d1 = log(0.8 / 0.15), d2 = log(0.35 / 0.6), span = log(0.9 / 0.05);
+  const struct {
+    const char *id;
+    double de, sw, both;
+  } wanted[] = {
+      {"gain", 0, 0, 0},
+      {"accuracy", 0, 0, 0},
+      {"changed", 0, 0, 0},
+      {"margin", 1, 1, 1},
+      {"entropy", 1, 1, 1},
+      {"logit_difference", (d1 + d2) / 2, (d1 + d2) / 2, (d1 + d2) / 2},
+      {"normalised", (d1 + d2) / 2 / span, (d1 + d2) / 2 / span, (d1 + d2) / 2 / span},
+      {"gold", 0.575, 0.575, 0.575},
+      {"logprob_gold", (log(0.8) + log(0.35)) / 2, (log(0.8) + log(0.35)) / 2,
+       (log(0.8) + log(0.35)) / 2},
+      {"kl_untouched", 1, 3, 2},
+      {"kl_source", 1, 1, 1},
+      {"choice", 0.5, 0.5, 0.5},
+      {"calibrated", 1, 1, 1},
+      {"tracked", 1, 1, 1},
+      {"logprob_label_1", (log(0.8) + log(0.6)) / 2, (log(0.8) + log(0.6)) / 2,
+       (log(0.8) + log(0.6)) / 2},
+      {"logprob_label_2", (log(0.15) + log(0.35)) / 2, (log(0.15) + log(0.35)) / 2,
+       (log(0.15) + log(0.35)) / 2},
+      {"logprob_label_3", log(0.05), log(0.05), log(0.05)},
+  };
+  enum { COUNT = sizeof wanted / sizeof *wanted };
+  Made m;
+  xt_error error;
+  xt_analysis *a;
+  made_open(&m, "maps.db", "xnli");
+  add_questions(&m, 1);
+  ASSERT_OK(xt_analysis_create(m.store, NULL, &a, &error));
+  const size_t cell = (size_t)(3 * a->layers + 2);
+  for (size_t k = 0; k < COUNT; k++) {
+    near(map_at(a, wanted[k].id, 0, 1, cell), wanted[k].de);
+    near(map_at(a, wanted[k].id, 1, 2, cell), wanted[k].sw);
+    near(map_at(a, wanted[k].id, 0, 2, cell), wanted[k].both);
+    assert_true(isnan(map_at(a, wanted[k].id, 0, 2, cell + 1)));
+  }
+  assert_int_equal(a->groups[0].sites[0].map_count, COUNT); /* none without values */
   xt_analysis_free(a);
   made_close(&m);
 }
@@ -242,6 +300,11 @@ static void test_without_gold(void **state) {
   same_answer(&cell[2], "A", false, 2, -6.5, 0.5);
   same_answer(&site->mean_answers[0], "A", true, 4, -1.875, -0.375);
   same_answer(&site->mean_answers[1], "B", true, 4, -2.25, 1.75);
+  near(map_at(a, "change_option_A", 0, 1, (size_t)(2 * g->layers)), 0.25);
+  near(map_at(a, "change_option_B", 0, 1, (size_t)(2 * g->layers)), 1);
+  near(map_at(a, "change_word_A", 0, 1, (size_t)(2 * g->layers)), 0.5);
+  near(map_at(a, "kl_source", 0, 1, (size_t)(2 * g->layers)), 1.5);
+  assert_true(isnan(map_at(a, "change_option_A", 0, 1, 0)));
   assert_int_equal(site->answers[0].count, 0);
   assert_true(isnan(site->answers[0].logprob) && isnan(site->answers[0].change));
   xt_analysis_free(a);
@@ -294,8 +357,9 @@ static void test_answers(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_means), cmocka_unit_test(test_rarely_begun),
-      cmocka_unit_test(test_without_gold), cmocka_unit_test(test_answers)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_means), cmocka_unit_test(test_maps),
+                                     cmocka_unit_test(test_rarely_begun),
+                                     cmocka_unit_test(test_without_gold),
+                                     cmocka_unit_test(test_answers)};
   return cmocka_run_group_tests_name("means of effects", tests, NULL, NULL);
 }

@@ -196,6 +196,8 @@ done:
 static xt_status row_json(const xt_option_row *r, xt_error *error) {
   json_t *object = json_object();
   bool ok = json_add(object, "task", json_string(r->task));
+  ok = json_add(object, "pivot", json_string(r->pivot)) && ok;
+  ok = json_add(object, "cot", json_boolean(r->cot)) && ok;
   ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
   ok = json_add(object, "site", json_string(r->site)) && ok;
   ok = json_add(object, "source_layer",
@@ -217,13 +219,16 @@ static xt_status row_json(const xt_option_row *r, xt_error *error) {
 
 static xt_status print_row(void *user, const xt_option_row *r, xt_error *error) {
   const Arguments *a = user;
-  char layers[40] = "";
+  char layers[40] = "", name[80];
   if (r->lang && !a->by_language) return XT_STATUS_OK;
   if (r->source_layer >= 0 && !a->by_configuration) return XT_STATUS_OK;
   if (a->sweep.model.json) return row_json(r, error);
   if (r->source_layer >= 0)
     snprintf(layers, sizeof layers, "%d->%d", r->source_layer, r->target_layer);
-  print_name(r->task, 16);
+  const bool plain = r->pivot[0] == 0 || strcmp(r->pivot, "en") == 0;
+  snprintf(name, sizeof name, "%s%s%s%s", r->task, plain ? "" : ", from ", plain ? "" : r->pivot,
+           r->cot ? ", CoT" : "");
+  print_name(name, 16);
   print_name(r->lang ? r->lang : "all", 6);
   print_name(r->site, 14);
   printf("%-8s %8llu %9.2f %9.2f %9.2f %9.2f %9.2f\n", layers, (unsigned long long)r->runs,
