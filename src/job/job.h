@@ -20,9 +20,14 @@ typedef struct Todo {
 typedef struct JobMean JobMean;
 
 /* The tracked answers of a question, in the job's arena. */
+typedef struct TrackedList {
+  const xt_tracked *list;
+  size_t count;
+} TrackedList;
 typedef struct JobTracked {
-  const xt_tracked *list, *apart; /* apart: each token by itself, as the sweep measures them */
-  size_t count, apart_count;
+  TrackedList apart, together; /* each token by itself, as the sweep measures them; and with words'
+                                  two tokens as one */
+  bool keeps_apart;            /* the store that was planned last has the former */
 } JobTracked;
 
 _Static_assert(XT_SWEEP_SITES_MOST <= 32, "Todo.sites has a bit for each site");

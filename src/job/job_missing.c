@@ -50,12 +50,12 @@ static xt_status find_one(xt_job *job, xt_store *store, size_t index, bool *have
   int64_t number;
   bool vanilla = false, source = false;
   TRY(xt_store_find_question(store, job->questions[index], &number, error));
+  TRY(job_check_tracked(job, store, index, number, error));
   if (number < 0) {
     *todo = job->all;
     *samples = (uint32_t)job->options.samples;
     return XT_STATUS_OK;
   }
-  TRY(job_check_tracked(job, store, index, number, error));
   if (job->options.samples) TRY(job_count_samples(job, store, number, samples, error));
   for (size_t s = 0; s < job->options.site_count; s++) {
     memset(have, 0, layers * layers * sizeof *have);

@@ -152,8 +152,8 @@ static xt_status begin_together(void *user, size_t first, size_t count, xt_error
     TRY(xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k],
                               &run->numbers[first + k], error));
     if (job->tracked)
-      TRY(xt_store_track(run->store, run->numbers[first + k], job->tracked[at + k].list,
-                         job->tracked[at + k].count, error));
+      TRY(xt_store_track(run->store, run->numbers[first + k], job_tracked(job, at + k)->list,
+                         job_tracked(job, at + k)->count, error));
   }
   run->first = at;
   run->together = count;

@@ -131,7 +131,7 @@ static xt_status track_question(Finder *f, size_t index) {
     if (is_pair(f, i)) list[count].also = f->list[++i].id;
     count++;
   }
-  *out = (JobTracked){list, apart, count, f->count};
+  *out = (JobTracked){.apart = {apart, f->count}, .together = {list, count}};
   job->instances[index].tracked = ids;
   job->instances[index].tracked_count = f->count;
   return XT_STATUS_OK;
@@ -159,6 +159,11 @@ xt_status job_find_tracked(xt_job *job, const xt_tokenizer *tokenizer, xt_error 
   return status;
 }
 
+const TrackedList *job_tracked(const xt_job *job, size_t index) {
+  const JobTracked *t = &job->tracked[index];
+  return t->keeps_apart ? &t->apart : &t->together;
+}
+
 xt_status job_check_tracked(xt_job *job, xt_store *store, size_t index, int64_t number,
                             xt_error *error) {
   const xt_question *q = job->questions[index];
@@ -166,14 +171,14 @@ xt_status job_check_tracked(xt_job *job, xt_store *store, size_t index, int64_t 
   bool have, same;
   xt_store_info info;
   if (job->options.no_effects) return XT_STATUS_OK;
-  TRY(xt_store_find_tracked(store, number, mine->list, mine->count, &have, &same, error));
+  mine->keeps_apart = false;
+  if (number < 0) return XT_STATUS_OK;
+  TRY(xt_store_find_tracked(store, number, mine->together.list, mine->together.count, &have, &same,
+                            error));
   if (!have || same) return XT_STATUS_OK;
-  TRY(xt_store_find_tracked(store, number, mine->apart, mine->apart_count, &have, &same, error));
-  if (same) {
-    mine->list = mine->apart;
-    mine->count = mine->apart_count;
-    return XT_STATUS_OK;
-  }
+  TRY(xt_store_find_tracked(store, number, mine->apart.list, mine->apart.count, &have,
+                            &mine->keeps_apart, error));
+  if (mine->keeps_apart) return XT_STATUS_OK;
   TRY(xt_store_get_info(store, &info, error));
   return err_set(error, XT_STATUS_ARGUMENT, info.path, "tracked", -1,
                  "question %.60s (%.20s %.20s) is tracked with other answers than are asked for "
@@ -189,7 +194,7 @@ static float either(float a, float b) {
 
 size_t job_numbers(const xt_job *job, size_t index, const float *numbers,
                    float out[XT_EFFECT_TRACKED + XT_TRACKED_MOST]) {
-  const JobTracked *t = &job->tracked[index];
+  const TrackedList *t = job_tracked(job, index);
   const float *next = numbers + XT_EFFECT_TRACKED;
   memcpy(out, numbers, XT_EFFECT_TRACKED * sizeof *out);
   for (size_t i = 0; i < t->count; i++) {
