@@ -40,10 +40,10 @@ static xt_status same_kind(const Part *parts, size_t which, xt_error *error) {
   for (size_t i = 0; i < which; i++)
     if (!parts[i].left_out && parts[i].kind[0] && parts[which].kind[0] &&
         strcmp(parts[i].kind, parts[which].kind) != 0)
-      return err_set(
-          error, XT_STATUS_INPUT, parts[which].path, "kernels", -1,
-          "is by %s, and %.200s by %s; only results of one can be joined in other types than f32",
-          parts[which].kind, parts[i].path, parts[i].kind);
+      return err_set(error, XT_STATUS_INPUT, parts[which].path, "kernels", -1,
+                     "is by %s, and %.200s by %s; their bits may differ, and only results of one "
+                     "can be joined",
+                     parts[which].kind, parts[i].path, parts[i].kind);
   return XT_STATUS_OK;
 }
 

@@ -122,10 +122,11 @@ xt_status store_choices_text(const xt_question *question, char **out, xt_error *
 
 #define STORE_KIND_SIZE 200
 /* By a provenance: "cpu (AVX512_BF16)", or "cuda (NVIDIA H100), cuBLASLt 13.1.0", which is the
- * kernels without the device's number; "": it does not say. */
-void store_kind_of(const char *provenance, char kind[STORE_KIND_SIZE]);
-/* Of a store whose responses are not of float32 products: the kind of device, and the library or
- * the instruction, that made them; "": not known, or of float32. */
+ * kernels without the device's number; in float32 STORE_KIND_EXACT, or "opencl (NAME), inexact" of
+ * a device that was taken without its promise; "": it does not say. */
+#define STORE_KIND_EXACT "devices with the cpu's bits"
+void store_kind_of(const char *provenance, bool float32, char kind[STORE_KIND_SIZE]);
+/* Of a store's runs; of one inexact one among others, that. "": not known. */
 xt_status store_kind(xt_store *s, char kind[STORE_KIND_SIZE], xt_error *error);
 /* Refuses responses of that provenance where the store's are of another kind. */
 xt_status store_check_kind(xt_store *s, const char *provenance, xt_error *error);

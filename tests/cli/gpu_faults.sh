@@ -168,6 +168,18 @@ shimmed XT_CL_LACKS=denormals -- $sweep --target-layers 0 --device opencl --inex
 shimmed XT_CL_LACKS=division -- $sweep --device opencl --inexact -o inexact.db
 provenance "--inexact: so do the runs that go on" inexact.db 2
 same "--inexact: no division is asked for that is not there" "$(count_of flags)" "-cl-std=CL1.2"
+# what such a device made is joined with nothing else, and goes on by nothing else
+cpu="$X sweep -m $model --threads 1 --site ffn -n 3 --quiet --pairs pairs.jsonl"
+shimmed XT_CL_LACKS=denormals -- $sweep --target-layers 0 --device opencl --inexact -o half.db
+refuses_like "--inexact: the cpu does not go on" 3 'made in f32 by opencl .*, inexact, not by devices with the cpu.s bits' $cpu -o half.db
+refuses_like "--inexact: nor is it joined with the cpu's" 3 'inexact.db: kernels: is by opencl .*, inexact, and cpu.db by devices with the cpu.s bits; ' "$X" merge joined.db cpu.db inexact.db --quiet
+refuses_like "--inexact: in either order" 3 'cpu.db: kernels: is by devices with the cpu.s bits, and inexact.db by opencl .*, inexact; ' "$X" merge joined.db inexact.db cpu.db --quiet
+$cpu --target-layers 0 -o begun.db
+shimmed XT_CL_LACKS=denormals -- $sweep --device opencl --inexact -o begun.db
+expect "--inexact does not go on with the cpu's" 3
+cp inexact.db again.db
+"$X" merge joined.db inexact.db again.db --quiet
+same "--inexact: two of one device are joined" $? 0
 # Devices that give less at once than they have in all: caches lie in several buffers, and less runs together.
 for largest in 400000 100000; do
   shimmed XT_CL_LARGEST=$largest -- $sweep --device opencl -o "at-most-$largest.db"

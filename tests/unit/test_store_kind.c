@@ -27,9 +27,15 @@ static void test_kinds(void **state) {
       {PROCESSOR("cuda:3, cuBLASLt 13.1.0", ", \"device\": \"H\""), "cuda (H), cuBLASLt 13.1.0"}};
   char kind[STORE_KIND_SIZE];
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    store_kind_of(cases[i].provenance, kind);
+    store_kind_of(cases[i].provenance, false, kind);
     assert_string_equal(kind, cases[i].kind);
+    /* in float32 all of them have the same bits */
+    store_kind_of(cases[i].provenance, true, kind);
+    assert_string_equal(kind, cases[i].kind[0] ? STORE_KIND_EXACT : "");
   }
+  store_kind_of(PROCESSOR("opencl:1", ", \"device\": \"H\", \"inexact\": \"it does not\""), true,
+                kind);
+  assert_string_equal(kind, "opencl (H), inexact");
 }
 
 int main(void) {
