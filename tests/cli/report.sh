@@ -108,6 +108,10 @@ if has_browser; then
   code=$?
   grep -v '^ok' page.tap
   same "maps: the page's colourings are report.json's" "$code $(grep -c '^ok - page: .*report.json' page.tap)" "0 3"
+  "$python" "$tools/check_page.py" maps/report.html --width 390 --height 844 >page.tap
+  code=$?
+  grep -v '^ok' page.tap
+  same "maps: the page on a narrow screen" "$code" 0
 else no_browser "maps: the page's colourings are report.json's"; fi
 
 # ---- other stores beside
