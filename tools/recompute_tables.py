@@ -10,7 +10,7 @@ numbers are drawn (docs/FORMATS.md). Scoring against permuted answers is done he
     xtransplant select --strategy vote -o results.db --json > chosen.jsonl
     tools/recompute_tables.py results.jsonl out/report.json results.db --select chosen.jsonl --store tuned tuned.jsonl tuned.db
 
-Strategies, perplexities and languages are not in the lines: they are compared where the results file is given. What the report was made with
+Strategies, perplexities, languages, token ids and the numbers of the source prompts are not in the lines: what is made of them, and the maps of the page, are compared where the results file is given. What the report was made with
 beside is compared where --store names it, its lines and its results file: cot, tuned, beside, and the other models' as more1, more2 and so on.
 Needs numpy.
 """
@@ -94,9 +94,14 @@ def quantile(values, p):
     return values[-1] if below + 1 >= len(values) else values[below] + (at - below) * (values[below + 1] - values[below])
 
 
+@functools.lru_cache(None)
+def gauss_legendre():
+    return np.polynomial.legendre.leggauss(200)
+
+
 def student_beyond(t, freedom):
     """P(T > t) of t > 0: the integral of the density, by Gauss and Legendre after t = sqrt(freedom) tan(angle)."""
-    nodes, weights = np.polynomial.legendre.leggauss(200)
+    nodes, weights = gauss_legendre()
     low, high = math.atan(t / math.sqrt(freedom)), math.pi / 2
     angles = low + (high - low) * (nodes + 1) / 2
     scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
@@ -191,6 +196,7 @@ class Group:
         self.layers, self.options = layers, options
         self.docs, self.vanilla, self.site_rows = [], [], defaultdict(dict)
         self.sureness, self.labels = defaultdict(dict), defaultdict(dict)  # of a response: mean log-probability; those of the options' labels
+        self.vanilla_lines, self.lines = [], defaultdict(dict)
         at = {}
         for row in rows:
             doc = json.dumps(row["doc"])
@@ -198,11 +204,14 @@ class Group:
                 at[doc] = len(self.docs)
                 self.docs.append(row["doc"])
                 self.vanilla.append(None)
+                self.vanilla_lines.append(None)
             i = at[doc]
             if row["site"] == "vanilla":
                 self.vanilla[i] = (row["resps"][0][0], row["metrics"]["acc"])
+                self.vanilla_lines[i] = row
             else:
                 cell = row["source_layer"] * layers + row["target_layer"]
+                self.lines[row["site"]][i, cell] = row
                 self.site_rows[row["site"]][i, cell] = (row["resps"][0][0], row["metrics"]["acc"])
                 self.sureness[row["site"]][i, cell] = row["mean_logprob"]
                 labels = self.labels[row["site"]][i, cell] = {}
@@ -555,6 +564,10 @@ class Store:
         for k, text in db.execute("SELECT instance, text FROM vanilla"):
             self.texts[tuple(instances[k]), "vanilla"].append((words[text], known[text]))
             self.tokens[tuple(instances[k]), "vanilla", -1, -1] = lengths[text]
+        self.tracked = {tuple(instances[k]): json.loads(answers) for k, answers in db.execute("SELECT instance, answers FROM tracked")} if self.has(db, "tracked") else {}
+        self.effects = {}  # of each run's first token: divergences, then log-probabilities
+        for k, site, i, j, numbers in db.execute("SELECT instance, site, source_layer, target_layer, numbers FROM effects") if self.has(db, "effects") else []:
+            self.effects[tuple(instances[k]), site, i, j] = np.frombuffer(numbers, "<f2").astype(float).tolist()
         self.sources, self.samples = {}, defaultdict(lambda: defaultdict(list))
         for k, text in db.execute("SELECT instance, text FROM sources") if self.has(db, "sources") else []:
             self.sources[tuple(instances[k])] = words[text]
@@ -836,6 +849,141 @@ def keys_of(g):
     return [(g.task, d["lang"], d["source_lang"], d["id"], d["source_prompt"], d["target_prompt"]) for d in g.docs]
 
 
+def answers_of(tracked, gold):
+    """Which answer each tracked token is of (left out: those of several answers, and the second of equal ones), and the gold answer."""
+    options = any(kind in ("label", "text") for _, kind, _, _ in tracked)
+    of = {t: "" if kind == "gold" else answer for t, (_, kind, answer, _) in enumerate(tracked) if (kind in ("label", "text")) == options}
+    names, left_out = list(dict.fromkeys(of.values())), set()
+    for t in of:
+        for u in of:
+            if u < t and tracked[t][0] == tracked[u][0]:
+                left_out |= {t} if of[t] == of[u] else {t, u}
+    gold = gold if options and gold in names else "" if not options and "" in names and gold is not None else None
+    return {t: a for t, a in of.items() if t not in left_out}, names, gold, options
+
+
+def together(values):
+    values = list(values)
+    return math.log(sum(math.exp(v) for v in values)) if values else -math.inf
+
+
+def difference_of(scores, gold):
+    others = [v for a, v in scores.items() if a != gold]
+    return scores[gold] - max(others) if gold is not None and others and math.isfinite(max(others)) and math.isfinite(scores[gold]) else None
+
+
+def likeliest(scores, means):
+    """The option with the largest score less or over its mean, the first of equal ones."""
+    best = None
+    for name, score in scores.items():
+        value = means(name, score)
+        if best is None or value > best[0]:
+            best = value, name
+    return best[1]
+
+
+def effect_maps(g, site, keys, store, add):
+    """Maps of the numbers of first tokens; add(name, i, cell, numerator, denominator)."""
+    shares = defaultdict(dict)
+    for i, key in enumerate(keys):
+        tracked = store.tracked.get(key)
+        if tracked is None or not g.scored[i]:
+            continue
+        gold = gold_of(g.docs[i])
+        of, names, gold, options = answers_of(tracked, "\x1e".join(gold) if isinstance(gold, tuple) else gold)
+        scores_of = lambda numbers: {a: together(numbers[2 + t] for t in of if of[t] == a) for a in names}
+        own = [store.effects.get((key, at, -1, -1)) for at in ("vanilla", "source")]
+        untouched, source = (difference_of(scores_of(n), gold) if n else None for n in own)
+        for c in range(g.layers**2):
+            numbers = store.effects.get((key, site, c // g.layers, c % g.layers))
+            if not numbers:
+                continue
+            scores = scores_of(numbers)
+            d = difference_of(scores, gold)
+            add("kl_untouched", i, c, numbers[0], 1)
+            add("kl_source", i, c, numbers[1], 1)
+            if gold is not None and math.isfinite(scores[gold]):
+                add("gold", i, c, math.exp(scores[gold]), 1)
+                add("logprob_gold", i, c, scores[gold], 1)
+            if d is not None:
+                add("logit_difference", i, c, d, 1)
+                if untouched is not None and source is not None:
+                    add("normalised", i, c, d - untouched, source - untouched)
+            for kind, answer in dict.fromkeys((kind, answer) for _, kind, answer, _ in tracked if kind != "gold"):
+                ids = {t[0]: numbers[2 + k] for k, t in reversed(list(enumerate(tracked))) if t[1] == kind and t[2] == answer}
+                add(f"logprob_{kind}_{answer}", i, c, together(ids.values()), 1)
+            if options and gold is not None and any(map(math.isfinite, scores.values())):
+                most = max(scores.values())
+                mass = sum(math.exp(v - most) for v in scores.values())
+                shares[next(k for k, l in enumerate(g.languages) if l[1] <= i < l[1] + l[2]), c][i] = {a: math.exp(v - most) / mass for a, v in scores.items()}, gold
+    for (_, c), batch in shares.items():
+        of = defaultdict(list)
+        for share, _ in batch.values():
+            for a, v in share.items():
+                of[a].append(v)
+        for i, (share, gold) in batch.items():
+            add("choice", i, c, likeliest(share, lambda a, v: v) == gold, 1)
+            add("calibrated", i, c, likeliest(share, lambda a, v: v / (sum(of[a]) / len(of[a]) or math.nan)) == gold, 1)
+
+
+def option_maps(g, site, add):
+    """Maps of options by their likelihood."""
+    scored = defaultdict(dict)
+    for (i, c), row in g.lines[site].items():
+        gold = gold_of(g.docs[i])
+        if row["options"] and row["metrics"]["acc"] is not None and gold in row["options"]:
+            add("options_generated", i, c, row["metrics"]["acc"], 1)
+            scored[g.docs[i]["lang"], c][i] = row["options"], gold
+    for (_, c), batch in scored.items():
+        for name, norm in (("", False), ("_norm", True)):
+            scores = {i: [v / (len((g.docs[i].get("choices") or {}).get(label) or label) if norm else 1) for label, v in options.items()] for i, (options, _) in batch.items()}
+            most = max(map(len, scores.values()))
+            means = [np.mean([s[o] for s in scores.values() if len(s) > o]) for o in range(most)]
+            for i, (options, gold) in batch.items():
+                labels = list(options)
+                add("options_acc" + name, i, c, labels[int(np.argmax(scores[i]))] == gold, 1)
+                add("options_calibrated" + name, i, c, labels[int(np.argmax(np.array(scores[i]) - means[:len(labels)]))] == gold, 1)
+
+
+def compare_maps(c, where, g, got, keys, store):
+    """What a site's map can be coloured by: of all languages and of each."""
+    site, cells, maps = got["site"], g.layers**2, defaultdict(lambda: np.zeros((2, g.layers**2, len(keys))))
+
+    def add(name, i, cell, numerator, denominator):
+        maps[name][:, cell, i] = numerator, denominator
+
+    there, correct = g.sites[site]
+    transplant = g.sites.get(got.get("control_of"))
+    for (i, cell), row in g.lines[site].items():
+        text, asked = row["resps"][0][0], "en" if g.task in FROM_LANGUAGE else g.docs[i]["lang"].split("-")[0]
+        add("margin", i, cell, row["margin"], 1)
+        add("entropy", i, cell, row["entropy"], 1)
+        if g.vanilla_lines[i]:
+            add("changed", i, cell, row["ids"] != g.vanilla_lines[i]["ids"], 1)
+        if row["perplexity_standalone"] is not None:
+            add("perplexity", i, cell, row["perplexity_standalone"], 1)
+        if row["language"] is not None:
+            add("language", i, cell, bool((text or "").strip(" \t\r\n\v\f")) and row["language"] == LANGUAGE_CODES.get(asked, asked), 1)
+        if there[cell, i]:
+            add("accuracy", i, cell, correct[cell, i], 1)
+            add("gain", i, cell, int(correct[cell, i]) - int(g.right[i]), 1)
+            if transplant and transplant[0][cell, i]:
+                add("control", i, cell, int(transplant[1][cell, i]) - int(correct[cell, i]), 1)
+    effect_maps(g, site, keys, store, add)
+    option_maps(g, site, add)
+    wanted = {name: m for name, m in maps.items() if m[1].any()}
+    c.same(where + " maps", sorted(m["id"] for m in got["maps"]), sorted(wanted))
+    for known in got["maps"]:
+        if known["id"] not in wanted:
+            continue
+        for name, first, count in [(None, 0, len(keys)), *g.languages]:
+            values = known["all"] if name is None else known["languages"][name]
+            sums = wanted[known["id"]][:, :, first:first + count].sum(2)
+            for cell in range(cells):
+                # lines have nine digits
+                c.same(f"{where} {known['id']} {name} [{cell}]", values[cell], sums[0, cell] / sums[1, cell] if sums[1, cell] else None, 1e-7)
+
+
 def compare_store(c, g, group, store, family):
     where = f"{g.task} {g.pivot}"
     keys = keys_of(g)
@@ -845,6 +993,7 @@ def compare_store(c, g, group, store, family):
     for got in group["sites"]:
         compare_texts(c, f"{where} {got['site']}", got, g, [store.texts[key, got["site"]] for key in keys])
         compare_strategies(c, where, g, got, keys, store, family)
+        compare_maps(c, f"{where} {got['site']}", g, got, keys, store)
 
 
 class Families:

@@ -76,4 +76,17 @@ cp out chosen.jsonl
 run "$X" report labels.db -o labels --quiet
 expect "labels: report" 0
 anew "labels" labels.jsonl labels/report.json labels.db --select chosen.jsonl
+
+# ---- maps of configurations: tracked answers, options by likelihood, texts' measures, a control, a question without a gold answer
+choice_pairs 12 | sed '5s/, "gold": "[^"]*"//' >pairs.jsonl
+"$X" sweep -m model --threads 1 --quiet --max-new-tokens 5 --pairs pairs.jsonl --site attn --control shuffled --track yes,maybe -o maps.db
+"$X" options maps.db -m model --threads 1 --quiet --pairs pairs.jsonl >/dev/null
+"$X" metrics maps.db -m model --threads 1 --quiet --lid "$here/../data/langid/tiny.ftz" >/dev/null 2>&1 || "$X" metrics maps.db -m model --threads 1 --quiet >/dev/null
+"$X" export maps.db >maps.jsonl
+run "$X" report maps.db -o maps --bootstrap 20 --permutations 32 --quiet
+expect "maps: report" 0
+anew "maps" maps.jsonl maps/report.json maps.db
+sed '/"id": "calibrated"/,/"languages"/ s/^\( *\)0\.\([0-9]\)/\10.0\2/' maps/report.json >broken.json
+run "$python" "$tools/recompute_tables.py" maps.jsonl broken.json maps.db
+expect "maps: a wrong figure is found" 1
 finish
