@@ -160,7 +160,7 @@ def sign_flip(d, draws, seed):
                 step[s - int(x)] += n
             ways = step
         return float(Fraction(sum(n for s, n in ways.items() if abs(s) >= observed), 2 ** len(d)))
-    far = observed * (1 - 1e-12)
+    far = observed - 1e-12 * total  # as the sum may be rounded in another order
     values = np.array(d)
     if len(d) <= 16:
         signs = 1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1)

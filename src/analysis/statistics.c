@@ -159,24 +159,19 @@ done:
   return status;
 }
 
-/* Sums that are equal except for rounding count as equally far. */
-static bool as_far(double sum, double observed) {
-  return fabs(sum) >= fabs(observed) * (1 - 1e-12);
-}
-
-static double flip_by_enumeration(const double *d, size_t count, double observed) {
+/* The share of signs with which the sum is at least so far from 0. */
+static double flip_by_enumeration(const double *d, size_t count, double least) {
   const size_t all = (size_t)1 << count;
   size_t far = 0;
   for (size_t signs = 0; signs < all; signs++) {
     double sum = 0;
     for (size_t k = 0; k < count; k++) sum += signs >> k & 1 ? -d[k] : d[k];
-    far += as_far(sum, observed);
+    far += fabs(sum) >= least;
   }
   return (double)far / (double)all;
 }
 
-static double flip_by_draws(const double *d, size_t count, double observed, int draws,
-                            uint64_t seed) {
+static double flip_by_draws(const double *d, size_t count, double least, int draws, uint64_t seed) {
   Rng rng = {seed};
   int far = 0;
   for (int i = 0; i < draws; i++) {
@@ -186,7 +181,7 @@ static double flip_by_draws(const double *d, size_t count, double observed, int 
       if (k % 64 == 0) word = rng_next(&rng);
       sum += word >> (k % 64) & 1 ? -d[k] : d[k];
     }
-    far += as_far(sum, observed);
+    far += fabs(sum) >= least;
   }
   return (1 + (double)far) / (1 + (double)draws);
 }
@@ -206,15 +201,17 @@ xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsig
     whole = whole && floor(differences[i]) >= differences[i];
     alike = alike && fabs(differences[i]) <= fabs(d[0]) && fabs(differences[i]) >= fabs(d[0]);
   }
+  const double least =
+      fabs(sum) - 1e-12 * total; /* that sum as it may be rounded in another order */
   xt_status status = XT_STATUS_OK;
   if (alike)
     *p = xt_mcnemar_exact(positive, kept - positive);
   else if (whole && (double)kept * (2 * total + 1) <= (double)CONVOLVE_MOST)
     status = flip_exactly(d, kept, (size_t)total, sum, p, error);
   else if (kept <= ENUMERATE_MOST)
-    *p = flip_by_enumeration(d, kept, sum);
+    *p = flip_by_enumeration(d, kept, least);
   else
-    *p = flip_by_draws(d, kept, sum, draws, seed);
+    *p = flip_by_draws(d, kept, least, draws, seed);
   free(d);
   return status;
 }

@@ -103,6 +103,19 @@ static void test_sign_flips_agree(void **state) {
   assert_true(p >= 1);
 }
 
+/* Differences whose sum is 0 but for rounding: whatever the signs, no sum is nearer to 0. */
+static void test_sign_flips_of_nothing(void **state) {
+  (void)state;
+  static const double d[] = {0.1, 0.2, -0.3, -0.3, 0.2, 0.1};
+  double many[24], p = 0;
+  xt_error error = {0};
+  ASSERT_OK(xt_sign_flip(d, 6, 99, 1, &p, &error));
+  near_relative(p, 1);
+  for (size_t k = 0; k < 24; k++) many[k] = d[k % 6];
+  ASSERT_OK(xt_sign_flip(many, 24, 999, 1, &p, &error));
+  near_relative(p, 1);
+}
+
 static void test_quantiles(void **state) {
   (void)state;
   size_t i;
@@ -421,6 +434,7 @@ int main(void) {
       cmocka_unit_test(test_adjusted),
       cmocka_unit_test(test_sign_flips),
       cmocka_unit_test(test_sign_flips_agree),
+      cmocka_unit_test(test_sign_flips_of_nothing),
       cmocka_unit_test(test_quantiles),
       cmocka_unit_test(test_errors_by_question),
       cmocka_unit_test(test_questions),
