@@ -564,7 +564,6 @@ class Store:
         for k, text in db.execute("SELECT instance, text FROM vanilla"):
             self.texts[tuple(instances[k]), "vanilla"].append((words[text], known[text]))
             self.tokens[tuple(instances[k]), "vanilla", -1, -1] = lengths[text]
-        self.tracked = {tuple(instances[k]): json.loads(answers) for k, answers in db.execute("SELECT instance, answers FROM tracked")} if self.has(db, "tracked") else {}
         self.effects = {}  # of each run's first token: divergences, then log-probabilities
         for k, site, i, j, numbers in db.execute("SELECT instance, site, source_layer, target_layer, numbers FROM effects") if self.has(db, "effects") else []:
             self.effects[tuple(instances[k]), site, i, j] = np.frombuffer(numbers, "<f2").astype(float).tolist()
@@ -851,8 +850,8 @@ def keys_of(g):
 
 def answers_of(tracked, gold):
     """Which answer each tracked token is of (left out: those of several answers, and the second of equal ones), and the gold answer."""
-    options = any(kind in ("label", "text") for _, kind, _, _ in tracked)
-    of = {t: "" if kind == "gold" else answer for t, (_, kind, answer, _) in enumerate(tracked) if (kind in ("label", "text")) == options}
+    options = any(kind in ("label", "text") for _, kind, *_ in tracked)
+    of = {t: "" if kind == "gold" else answer for t, (_, kind, answer, *_) in enumerate(tracked) if (kind in ("label", "text")) == options}
     names, left_out = list(dict.fromkeys(of.values())), set()
     for t in of:
         for u in of:
@@ -901,6 +900,8 @@ def effect_maps(g, site, keys, store, add):
             scores = scores_of(numbers)
             d = difference_of(scores, gold)
             add("kl_untouched", i, c, numbers[0], 1)
+            if names:
+                add("tracked", i, c, min(1, sum(math.exp(v) for v in scores.values() if math.isfinite(v))), 1)
             add("kl_source", i, c, numbers[1], 1)
             if gold is not None and math.isfinite(scores[gold]):
                 add("gold", i, c, math.exp(scores[gold]), 1)
@@ -909,7 +910,7 @@ def effect_maps(g, site, keys, store, add):
                 add("logit_difference", i, c, d, 1)
                 if untouched is not None and source is not None:
                     add("normalised", i, c, d - untouched, source - untouched)
-            for kind, answer in dict.fromkeys((kind, answer) for _, kind, answer, _ in tracked if kind != "gold"):
+            for kind, answer in dict.fromkeys((kind, answer) for _, kind, answer, *_ in tracked if kind != "gold"):
                 ids = {t[0]: numbers[2 + k] for k, t in reversed(list(enumerate(tracked))) if t[1] == kind and t[2] == answer}
                 add(f"logprob_{kind}_{answer}", i, c, together(ids.values()), 1)
             if options and gold is not None and any(map(math.isfinite, scores.values())):
