@@ -109,6 +109,7 @@ static xt_status fill(xt_analysis *a, xt_error *error) {
     AnalysisGroup *g = &a->groups[i];
     TRY(analysis_texts(a, g, error));
     TRY(analysis_effects(a, g, error));
+    TRY(analysis_effect_intervals(a, g, error));
     TRY(analysis_answer_effects(a, g, error));
     TRY(analysis_maps(a, g, error));
   }

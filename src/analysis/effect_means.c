@@ -378,7 +378,6 @@ static xt_status site_effects(xt_analysis *a, Batch *b, AnalysisSite *s, xt_site
   xt_effect_result *cells;
   EffectSums total = {0};
   out->mean_effects = result_of(&total);
-  out->best_effects = -1;
   if (!s->effects) return XT_STATUS_OK;
   TRY(analysis_claim(a, places, sizeof *s->effect_sums, error));
   TRY(ARENA_ALLOC(&a->arena, &s->effect_sums, places, error));

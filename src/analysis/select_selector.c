@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "analysis/select_selector.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,12 +46,13 @@ done:
 static void name_source(const QuestionSet *set, const char *path, char out[SELECTOR_FROM_SIZE]) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path,
              *end = strrchr(name, '.');
+  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
   char stem[SELECTOR_FROM_SIZE - 9];
   uint64_t h = HASH_FNV_START;
   snprintf(stem, sizeof stem, "%.*s", end && end > name ? (int)(end - name) : (int)strlen(name),
            name);
   for (char *c = stem; *c; c++)
-    if (!isalnum((unsigned char)*c) && *c != '-') *c = '_';
+    if (!strchr(plain, *c)) *c = '_';
   for (size_t i = 0; i < set->count; i++) {
     const Gathered *q = &set->questions[i];
     const uint64_t numbers[] = {q->asked.id, q->asked.source,   q->asked.target,

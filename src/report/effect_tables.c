@@ -44,15 +44,6 @@ typedef struct Line {
   int configurations; /* 0: it is no site */
 } Line;
 
-/* Questions without gold answers have means of what needs none, without intervals. */
-static Cell mean_cell(const Line *k, const Shown *what) {
-  if (k->group->scored) return cell_interval(what->kind, k->intervals->means[what->measure]);
-  const double value = what->measure == XT_MEASURE_KL_UNTOUCHED ? k->of->kl_untouched
-                       : what->measure == XT_MEASURE_KL_SOURCE  ? k->of->kl_source
-                                                                : (double)NAN;
-  return cell_interval(what->kind, (xt_interval){value, NAN, NAN});
-}
-
 static void mean_row(Table *t, const char *label, const Line *k) {
   TableRow *row = table_row(t, label);
   if (!row || k->of->count == 0) return;
@@ -61,7 +52,7 @@ static void mean_row(Table *t, const char *label, const Line *k) {
   if (k->configurations) row->cells[0] = cell_value(CELL_COUNT, k->configurations);
   for (size_t c = 0; c < SHOWN; c++)
     if (!shown[c].compares || (shown[c].measure == XT_MEASURE_NORMALISED ? span : told))
-      row->cells[1 + c] = mean_cell(k, &shown[c]);
+      row->cells[1 + c] = cell_interval(shown[c].kind, k->intervals->means[shown[c].measure]);
 }
 
 /* Differences are blank where they compare answers that either side hardly ever begins. */
@@ -79,6 +70,7 @@ static void difference_row(Table *t, const char *label, const Line *k) {
         *cell = cell_interval(shown[c].difference, from[shown[c].measure]);
       cell++;
     }
+    if (cell == row->cells + t->column_count) return; /* no controls */
   }
 }
 
@@ -107,15 +99,90 @@ static void site_rows(const xt_report *r, Table *t, const xt_group *g, const xt_
                 &site->best_effect_intervals, 1});
 }
 
-static void group_rows(xt_report *r, Table *t, const xt_group *g, bool untouched, Row *row) {
-  const char *title = report_group_title(r, g),
-             *name = g->scored ? title : table_format(t, "%s (no gold answers)", title);
+/* The rows of a group; `name` is its title. */
+static void group_rows(const xt_report *r, Table *t, const xt_group *g, const char *name,
+                       bool untouched, Row *row) {
   if (untouched)
     row(t, table_format(t, "%s, untouched", name),
         &(Line){g, &g->untouched_effects, NULL, &g->untouched_effect_intervals, 0});
   row(t, table_format(t, "%s, source prompt", name),
       &(Line){g, &g->source_effects, NULL, &g->source_effect_intervals, 0});
   for (size_t s = 0; s < g->site_count; s++) site_rows(r, t, g, &g->sites[s], name, row);
+}
+
+/* ---- questions without gold answers ---------------------------------------------------------- */
+
+static const char *without_gold(Table *t, xt_report *r, const xt_group *g) {
+  return table_format(t, "%s (no gold answers)", report_group_title(r, g));
+}
+
+static void answer_row(const xt_report *r, Table *t, const char *label, const xt_group *g,
+                       const xt_answer_effect *mean, const xt_answer_effect *cells, size_t answer) {
+  TableRow *row = table_row(t, label);
+  const int count = g->layers * g->layers;
+  int most = -1;
+  if (!row) return;
+  row->cells[0] = cell_value(CELL_COUNT, (double)mean[answer].count);
+  row->cells[1] = cell_value(CELL_NUMBER, mean[answer].logprob);
+  if (!cells) return;
+  row->cells[2] = cell_value(CELL_NUMBER, mean[answer].change);
+  for (int c = 0; c < count; c++) {
+    const double change = cells[(size_t)c * g->answer_count + answer].change;
+    if (isfinite(change) &&
+        (most < 0 || fabs(change) > fabs(cells[(size_t)most * g->answer_count + answer].change)))
+      most = c;
+  }
+  if (most < 0) return;
+  row->cells[3] = cell_value(CELL_NUMBER, cells[(size_t)most * g->answer_count + answer].change);
+  row->cells[4] = cell_value(CELL_COUNT, most / g->layers + r->first_layer);
+  row->cells[5] = cell_value(CELL_COUNT, most % g->layers + r->first_layer);
+}
+
+static void answer_rows(xt_report *r, Table *t, const xt_group *g) {
+  const char *name = report_group_title(r, g);
+  for (size_t k = 0; k < g->answer_count; k++) {
+    const xt_answer_effect *untouched = &g->untouched_answers[k];
+    const char *answer =
+        table_format(t, "%s %s", untouched->option ? "option" : "word", untouched->answer);
+    answer_row(r, t, table_format(t, "%s, %s, untouched", name, answer), g, g->untouched_answers,
+               NULL, k);
+    answer_row(r, t, table_format(t, "%s, %s, source prompt", name, answer), g, g->source_answers,
+               NULL, k);
+    for (size_t s = 0; s < g->site_count; s++)
+      if (g->sites[s].answers)
+        answer_row(r, t, table_format(t, "%s, %s, %s", name, answer, g->sites[s].site), g,
+                   g->sites[s].mean_answers, g->sites[s].answers, k);
+  }
+}
+
+static xt_status answer_table(xt_report *r, xt_error *error) {
+  static const char *const columns[][2] = {{"", "Responses"},
+                                           {"", "Log-probability"},
+                                           {"", "Change"},
+                                           {"Largest change", "nats"},
+                                           {"Largest change", "source layer"},
+                                           {"Largest change", "target layer"}};
+  const xt_analysis *a = r->main.analysis;
+  Table *t = NULL;
+  for (size_t i = a->count; i < a->count + a->unscored; i++) {
+    const xt_group *g = &a->groups[i].group;
+    if (!has_effects(g) || g->answer_count == 0) continue;
+    if (!t) {
+      TRY(table_add(&r->tables, &r->arena, "effects-answers", "Task, answer, run", &t, error));
+      t->title = "Answers to questions without a gold answer";
+      t->note = table_format(
+          t,
+          "Of each option and tracked word the log-probability, in nats, that the first token is "
+          "one of its tokens: a mean over questions and, of a site, over all its configurations; "
+          "its change from the untouched run of the same question, and the configuration that "
+          "changes it most. No gold answer is used. %s",
+          report_layers_note(r));
+      for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
+        table_column(t, columns[c][0], columns[c][1]);
+    }
+    answer_rows(r, t, g);
+  }
+  return t ? table_check(t, error) : XT_STATUS_OK;
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -144,6 +211,15 @@ static xt_status add_means(xt_report *r, Table **out, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+static bool has_controls(const xt_analysis *a) {
+  for (size_t i = 0; i < a->count; i++)
+    for (size_t s = 0; s < a->groups[i].group.site_count; s++) {
+      const xt_site_result *site = &a->groups[i].group.sites[s];
+      if (site->transplant && site->effects) return true;
+    }
+  return false;
+}
+
 static xt_status add_differences(xt_report *r, Table **out, xt_error *error) {
   Table *t;
   TRY(table_add(&r->tables, &r->arena, "effects-differences", "Task, run", &t, error));
@@ -156,35 +232,45 @@ static xt_status add_differences(xt_report *r, Table **out, xt_error *error) {
       "Blank where P(tracked) of either side is below %.0f%%. %s",
       100 * r->main.analysis->options.confidence, 100 * XT_TRACKED_LEAST, report_layers_note(r));
   for (size_t c = 0; c < SHOWN; c++)
-    if (shown[c].over_untouched) table_interval_column(t, "Over the untouched run", shown[c].name);
-  for (size_t c = 0; c < SHOWN; c++)
-    if (shown[c].over_control)
-      table_interval_column(t, "Transplant over this control", shown[c].name);
+    if (shown[c].over_untouched) table_interval_column(t, "Over untouched", shown[c].name);
+  for (size_t c = 0; c < SHOWN && has_controls(r->main.analysis); c++)
+    if (shown[c].over_control) table_interval_column(t, "Over the control", shown[c].name);
   *out = t;
   return XT_STATUS_OK;
+}
+
+/* A row for each run of all groups. */
+static void all_rows(xt_report *r, Table *t, bool untouched, Row *row) {
+  const xt_analysis *a = r->main.analysis;
+  for (size_t i = 0; i < a->count + a->unscored; i++) {
+    const xt_group *g = &a->groups[i].group;
+    if (has_effects(g))
+      group_rows(r, t, g, i < a->count ? report_group_title(r, g) : without_gold(t, r, g),
+                 untouched, row);
+  }
 }
 
 xt_status report_effect_tables(xt_report *r, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   Table *means = NULL, *differences = NULL;
+  bool any = false, unscored = false;
   for (size_t i = 0; i < a->count + a->unscored; i++) {
-    const xt_group *g = &a->groups[i].group;
-    if (!has_effects(g)) continue;
-    if (!means) TRY(add_means(r, &means, error));
-    group_rows(r, means, g, true, mean_row);
-    if (i == a->count)
-      means->note =
-          table_format(means, "%s %s", means->note,
-                       "Rows without gold answers are over all questions: of these columns "
-                       "only the divergences need no gold answer, and the others are empty.");
+    const bool has = has_effects(&a->groups[i].group);
+    any = any || has;
+    unscored = unscored || (has && i >= a->count);
   }
-  for (size_t i = 0; i < a->count && means; i++) {
-    const xt_group *g = &a->groups[i].group;
-    if (!has_effects(g)) continue;
-    if (!differences) TRY(add_differences(r, &differences, error));
-    group_rows(r, differences, g, false, difference_row);
-  }
-  if (means) TRY(table_check(means, error));
-  if (differences) TRY(table_check(differences, error));
-  return report_answer_table(r, error);
+  if (!any) return XT_STATUS_OK;
+  TRY(add_means(r, &means, error));
+  if (unscored)
+    means->note =
+        table_format(means, "%s %s", means->note,
+                     "Rows without gold answers are over all questions: of these columns only "
+                     "P(tracked) and the divergences need no gold answer, and the others are "
+                     "empty.");
+  all_rows(r, means, true, mean_row);
+  TRY(table_check(means, error));
+  TRY(add_differences(r, &differences, error));
+  all_rows(r, differences, false, difference_row);
+  TRY(table_check(differences, error));
+  return answer_table(r, error);
 }

@@ -22,7 +22,8 @@ static void difference_row(Table *t, const char *label, const xt_option_interval
   if (!row) return;
   for (size_t r = 0; r < XT_OPTION_RULES; r++) {
     row->cells[r] = cell_interval(CELL_GAIN, k->over_untouched[r]);
-    row->cells[XT_OPTION_RULES + r] = cell_interval(CELL_GAIN, k->over_control[r]);
+    if (t->column_count > XT_OPTION_RULES) /* there are controls */
+      row->cells[XT_OPTION_RULES + r] = cell_interval(CELL_GAIN, k->over_control[r]);
   }
 }
 
@@ -72,6 +73,15 @@ static xt_status add_means(xt_report *r, Table **out, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+static bool has_controls(const xt_analysis *a) {
+  for (size_t i = 0; i < a->count; i++)
+    for (size_t s = 0; s < a->groups[i].group.site_count; s++) {
+      const xt_site_result *site = &a->groups[i].group.sites[s];
+      if (site->transplant && site->options.runs) return true;
+    }
+  return false;
+}
+
 static xt_status add_differences(xt_report *r, Table **out, xt_error *error) {
   Table *t;
   TRY(table_add(&r->tables, &r->arena, "options-differences", "Task, run", &t, error));
@@ -83,10 +93,9 @@ static xt_status add_differences(xt_report *r, Table **out, xt_error *error) {
       "control's transplant from it, over the runs that both have, paired by question and layer "
       "pair. %s",
       100 * r->main.analysis->options.confidence, report_layers_note(r));
-  for (size_t k = 0; k < XT_OPTION_RULES; k++)
-    table_interval_column(t, "Over the untouched run", rules[k]);
-  for (size_t k = 0; k < XT_OPTION_RULES; k++)
-    table_interval_column(t, "Transplant over this control", rules[k]);
+  for (size_t k = 0; k < XT_OPTION_RULES; k++) table_interval_column(t, "Over untouched", rules[k]);
+  for (size_t k = 0; k < XT_OPTION_RULES && has_controls(r->main.analysis); k++)
+    table_interval_column(t, "Over the control", rules[k]);
   *out = t;
   return XT_STATUS_OK;
 }

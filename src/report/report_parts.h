@@ -86,7 +86,6 @@ xt_status report_best_table(xt_report *r, xt_error *error);
 xt_status report_control_tables(xt_report *r, xt_error *error);
 xt_status report_gap_tables(xt_report *r, xt_error *error);
 xt_status report_effect_tables(xt_report *r, xt_error *error);
-xt_status report_answer_table(xt_report *r, xt_error *error);
 xt_status report_option_table(xt_report *r, xt_error *error);
 xt_status report_strategy_tables(xt_report *r, xt_error *error);
 xt_status report_response_tables(xt_report *r, xt_error *error);

@@ -296,7 +296,7 @@ expect "unscored" 0
 prints "unscored: what changed, in words" '^attn: [0-9.]+% of 216 responses differ from the untouched model.s\.$'
 prints "unscored: divergences, in words" '^attn: the first token.s distribution is [0-9.]+ nats from the untouched run.s'
 same "unscored: the divergences of the lines" "$("$X" export unscored.db | grep '"site": "attn"' | sed 's/.*"task": "\([^"]*\)".*"kl_untouched": \([^,]*\), "kl_source": \([^,]*\),.*/\1 \2 \3/' | awk '{ n[$1]++; x[$1] += $2; y[$1] += $3 } END { for (k in n) printf "%.6f %.6f\n", x[k] / n[k], y[k] / n[k] }' | sort)" \
-  "$(sed -n 's/^".* (no gold answers), attn",36,,,,,,,,,,,,,\([^,]*\),,,\([^,]*\),,,,,,,,$/\1 \2/p' unscored/effects.csv | awk '{ printf "%.6f %.6f\n", $1, $2 }' | sort)"
+  "$(sed -n 's/^".* (no gold answers), attn",36,,,,,,,,,,/0,/p' unscored/effects.csv | awk -F, '{ printf "%.6f %.6f\n", $5, $8 }' | sort)"
 same "unscored: what needs gold answers, by name" "$(sed -n '/"needs_gold"/,/\]/p' unscored/report.json | tr -d ' \n' | sed 's/\],.*//')" '"needs_gold":["logit_difference","normalised","gold","choice","calibrated"'
 same "unscored: no map needs a gold answer" "$(grep -c '"id": "\(gain\|accuracy\|gold\|logit_difference\|normalised\|choice\|calibrated\)"' unscored/report.json) $(grep -c '"id": "kl_source"' unscored/report.json | sed 's/^[1-9].*/some/')" "0 some"
 if has_browser; then
