@@ -290,7 +290,7 @@ $b --kernels portable --target-layers 0 -o portable.db
 refuses "kernels of other bits" 3 "xtransplant sweep: portable.db: kernels: the store's results were made in bf16 by cpu (float32 instructions), not by cpu (reference), which gives other bits in this type. Take the same (--kernels), or another results file" \
   $b --kernels reference -o portable.db
 $b --kernels reference -o reference.db
-refuses "kernels of other bits do not merge" 3 "xtransplant merge: reference.db: kernels: is by cpu (reference), and portable.db by cpu (float32 instructions); only results of one can be joined in other types than f32" \
+refuses "kernels of other bits do not merge" 3 "xtransplant merge: reference.db: kernels: is by cpu (reference), and portable.db by cpu (float32 instructions); their bits may differ, and only results of one can be joined" \
   "$X" merge kernels.db portable.db reference.db --quiet
 same_bits=portable
 "$X" capture -m "$model" --threads 1 --prompt x --quiet --compute bf16 --kernels portable -o taps-portable
