@@ -234,7 +234,7 @@ static void add_without_gold(Made *m, int i, const float runs[4][7]) {
                                        {20, "label", "B", " B", 0},
                                        {12, "word", "A", "Aye", 0}};
   xt_error error;
-  const int64_t number = add_question(m, i, "sw", NULL);
+  const int64_t number = add_question(m, i, i ? "sw" : "de", NULL);
   ASSERT_OK(xt_store_track(m->store, number, tracked, 5, &error));
   for (int r = 0; r < 4; r++) {
     float numbers[7];
@@ -300,11 +300,13 @@ static void test_without_gold(void **state) {
   same_answer(&cell[2], "A", false, 2, -6.5, 0.5);
   same_answer(&site->mean_answers[0], "A", true, 4, -1.875, -0.375);
   same_answer(&site->mean_answers[1], "B", true, 4, -2.25, 1.75);
-  near(map_at(a, "change_option_A", 0, 1, (size_t)(2 * g->layers)), 0.25);
-  near(map_at(a, "change_option_B", 0, 1, (size_t)(2 * g->layers)), 1);
-  near(map_at(a, "change_word_A", 0, 1, (size_t)(2 * g->layers)), 0.5);
-  near(map_at(a, "kl_source", 0, 1, (size_t)(2 * g->layers)), 1.5);
-  assert_true(isnan(map_at(a, "change_option_A", 0, 1, 0)));
+  near(map_at(a, "change_option_A", 0, 1, (size_t)(2 * g->layers)), -0.5);
+  near(map_at(a, "change_option_A", 1, 2, (size_t)(2 * g->layers)), 1);
+  near(map_at(a, "change_option_A", 0, 2, (size_t)(2 * g->layers)), 0.25);
+  near(map_at(a, "change_option_B", 0, 2, (size_t)(2 * g->layers)), 1);
+  near(map_at(a, "change_word_A", 0, 2, (size_t)(2 * g->layers)), 0.5);
+  near(map_at(a, "kl_source", 0, 2, (size_t)(2 * g->layers)), 1.5);
+  assert_true(isnan(map_at(a, "change_option_A", 0, 2, 0)));
   assert_int_equal(site->answers[0].count, 0);
   assert_true(isnan(site->answers[0].logprob) && isnan(site->answers[0].change));
   xt_analysis_free(a);
