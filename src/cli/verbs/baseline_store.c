@@ -44,7 +44,7 @@ static xt_status make_label(const BaselineSite *what, const xt_job_plan_site *pl
   for (char *c = site; *c; c++)
     if (*c == '+' || *c == ':') *c = '-';
   if (what->together) snprintf(layers, sizeof layers, "-%zux", plan->write_count);
-  snprintf(out, XT_LABEL_SIZE, "%.10s-%.24s%s.%.8s", what->method, site, layers, digest);
+  snprintf(out, XT_LABEL_SIZE, "%.10s-%.23s%.5s.%.8s", what->method, site, layers, digest);
   return XT_STATUS_OK;
 }
 
