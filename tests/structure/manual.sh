@@ -46,7 +46,7 @@ if command -v bash >/dev/null; then
   }
   mkdir -p "models/a model" && : >"prompt one.txt"
   same "bash: verbs" "$(complete tok)" "tokenize "
-  same "bash: options" "$(complete run --source-l)" "--source-layer --source-line "
+  same "bash: options" "$(complete run --source-l)" "--source-layer --source-line --source-langs "
   same "bash: sites" "$(complete sweep --site a)" "attn attn-released "
   same "bash: a letter's value" "$(complete run -s f)" "ffn "
   same "bash: tasks" "$(complete score --task xc)" "xcopa "
