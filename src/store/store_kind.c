@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What computed a store's responses, as far as their bits depend on it. In float32 every device
- * gives the same, but those that do not promise it; in other types only one kind of device with one library does, and of the CPU's
- * kernels only those that multiply by the same instruction, so that responses of another are
- * refused. */
+ * gives the same, but those that do not promise it; in other types only one kind of device with one
+ * library does, and of the CPU's kernels only those that multiply by the same instruction, so that
+ * responses of another are refused. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
