@@ -14,18 +14,12 @@ typedef struct Maker {
   const Bootstrap *b;
   Arena arena;
   Batch batch;
-  double *own, *untouched, *other; /* [EFFECT_VALUES][instances]: of a configuration */
-  Totals means, over_untouched, over_control;
+  Paired p;                /* of EFFECT_VALUES */
   double *samples, *spans; /* [samples] */
 } Maker;
 
 static xt_status maker_alloc(Maker *m, xt_error *error) {
-  double **const arrays[] = {&m->own, &m->untouched, &m->other};
-  Totals *const totals[] = {&m->means, &m->over_untouched, &m->over_control};
-  for (size_t k = 0; k < 3; k++) {
-    TRY(ARENA_ALLOC(&m->arena, arrays[k], EFFECT_VALUES * m->g->group.instances, error));
-    TRY(totals_create(m->g, EFFECT_VALUES, &m->arena, totals[k], error));
-  }
+  TRY(paired_create(m->g, EFFECT_VALUES, &m->arena, &m->p, error));
   TRY(ARENA_ALLOC(&m->arena, &m->samples, (size_t)m->b->samples, error));
   TRY(ARENA_ALLOC(&m->arena, &m->spans, (size_t)m->b->samples, error));
   return effects_batch(m->g, &m->arena, &m->batch, error);
@@ -68,24 +62,18 @@ static xt_status intervals(const Maker *m, const Totals *t, bool differences, xt
 }
 
 static xt_status finish(const Maker *m, xt_effect_intervals *out, xt_error *error) {
-  TRY(intervals(m, &m->means, false, out->means, error));
-  TRY(intervals(m, &m->over_untouched, true, out->over_untouched, error));
-  return intervals(m, &m->over_control, true, out->over_control, error);
-}
-
-static void begin(Maker *m) {
-  totals_clear(&m->means);
-  totals_clear(&m->over_untouched);
-  totals_clear(&m->over_control);
+  TRY(intervals(m, &m->p.means, false, out->means, error));
+  TRY(intervals(m, &m->p.over_untouched, true, out->over_untouched, error));
+  return intervals(m, &m->p.over_control, true, out->over_control, error);
 }
 
 /* Of the untouched runs, or of the source prompts. */
 static xt_status run_intervals(Maker *m, bool source, xt_effect_intervals *out, xt_error *error) {
-  begin(m);
+  paired_clear(&m->p);
   effects_of_run(&m->batch, source);
-  effects_values(&m->batch, m->own);
-  totals_add(&m->means, m->own, NULL);
-  if (source) totals_add(&m->over_untouched, m->own, m->untouched);
+  effects_values(&m->batch, m->p.own);
+  totals_add(&m->p.means, m->p.own, NULL);
+  if (source) totals_add(&m->p.over_untouched, m->p.own, m->p.untouched);
   return finish(m, out, error);
 }
 
@@ -93,16 +81,15 @@ static xt_status run_intervals(Maker *m, bool source, xt_effect_intervals *out, 
 static xt_status cell_intervals(Maker *m, const AnalysisSite *s, const AnalysisSite *transplant,
                                 size_t first, size_t end, xt_effect_intervals *out,
                                 xt_error *error) {
-  begin(m);
+  paired_clear(&m->p);
   for (size_t c = first; c < end; c++) {
     effects_of_cell(&m->batch, s, c);
-    effects_values(&m->batch, m->own);
-    totals_add(&m->means, m->own, NULL);
-    totals_add(&m->over_untouched, m->own, m->untouched);
+    effects_values(&m->batch, m->p.own);
+    paired_add(&m->p);
     if (!transplant) continue;
     effects_of_cell(&m->batch, transplant, c);
-    effects_values(&m->batch, m->other);
-    totals_add(&m->over_control, m->other, m->own);
+    effects_values(&m->batch, m->p.other);
+    totals_add(&m->p.over_control, m->p.other, m->p.own);
   }
   return finish(m, out, error);
 }
@@ -142,7 +129,7 @@ xt_status analysis_effect_intervals(xt_analysis *a, AnalysisGroup *g, xt_error *
   if (has_effects(g)) TRY_DONE(bootstrap_draw(a, g, &b, error));
   TRY_DONE(maker_alloc(&m, error));
   effects_of_run(&m.batch, false);
-  effects_values(&m.batch, m.untouched);
+  effects_values(&m.batch, m.p.untouched);
   TRY_DONE(run_intervals(&m, false, &g->group.untouched_effect_intervals, error));
   TRY_DONE(run_intervals(&m, true, &g->group.source_effect_intervals, error));
   for (size_t s = 0; s < g->site_count; s++)

@@ -12,18 +12,12 @@ typedef struct Maker {
   const AnalysisGroup *g;
   const Bootstrap *b;
   Arena arena;
-  double *own, *untouched, *other; /* [XT_OPTION_RULES][instances]: right, wrong, or NaN */
-  Totals means, over_untouched, over_control;
+  Paired p; /* of XT_OPTION_RULES */
   double *samples;
 } Maker;
 
 static xt_status maker_alloc(Maker *m, xt_error *error) {
-  double **const arrays[] = {&m->own, &m->untouched, &m->other};
-  Totals *const totals[] = {&m->means, &m->over_untouched, &m->over_control};
-  for (size_t k = 0; k < 3; k++) {
-    TRY(ARENA_ALLOC(&m->arena, arrays[k], XT_OPTION_RULES * m->g->group.instances, error));
-    TRY(totals_create(m->g, XT_OPTION_RULES, &m->arena, totals[k], error));
-  }
+  TRY(paired_create(m->g, XT_OPTION_RULES, &m->arena, &m->p, error));
   return ARENA_ALLOC(&m->arena, &m->samples, (size_t)m->b->samples, error);
 }
 
@@ -48,17 +42,16 @@ static size_t values_of(const Maker *m, const AnalysisSite *s, size_t cell, doub
 
 static void begin(Maker *m, xt_option_intervals *out) {
   *out = (xt_option_intervals){0};
-  totals_clear(&m->means);
-  totals_clear(&m->over_untouched);
-  totals_clear(&m->over_control);
+  paired_clear(&m->p);
 }
 
 static xt_status finish(const Maker *m, xt_option_intervals *out, xt_error *error) {
   for (size_t r = 0; r < XT_OPTION_RULES; r++) {
-    TRY(totals_interval(m->a, &m->means, m->b, r, m->samples, &out->means[r], error));
-    TRY(totals_interval(m->a, &m->over_untouched, m->b, r, m->samples, &out->over_untouched[r],
+    TRY(totals_interval(m->a, &m->p.means, m->b, r, m->samples, &out->means[r], error));
+    TRY(totals_interval(m->a, &m->p.over_untouched, m->b, r, m->samples, &out->over_untouched[r],
                         error));
-    TRY(totals_interval(m->a, &m->over_control, m->b, r, m->samples, &out->over_control[r], error));
+    TRY(totals_interval(m->a, &m->p.over_control, m->b, r, m->samples, &out->over_control[r],
+                        error));
   }
   return XT_STATUS_OK;
 }
@@ -69,15 +62,14 @@ static xt_status cell_intervals(Maker *m, const AnalysisSite *s, const AnalysisS
                                 xt_error *error) {
   begin(m, out);
   for (size_t c = first; c < end; c++) {
-    const size_t runs = values_of(m, s, c, m->own);
+    const size_t runs = values_of(m, s, c, m->p.own);
     if (!runs) continue;
     out->runs += runs;
     out->configurations++;
-    totals_add(&m->means, m->own, NULL);
-    totals_add(&m->over_untouched, m->own, m->untouched);
+    paired_add(&m->p);
     if (!transplant) continue;
-    values_of(m, transplant, c, m->other);
-    totals_add(&m->over_control, m->other, m->own);
+    values_of(m, transplant, c, m->p.other);
+    totals_add(&m->p.over_control, m->p.other, m->p.own);
   }
   return finish(m, out, error);
 }
@@ -89,9 +81,9 @@ static int best_cell(const Maker *m, const AnalysisSite *s) {
   double most = 0;
   for (int c = 0; c < m->a->cells && s->options; c++) {
     double right = 0;
-    const size_t runs = values_of(m, s, (size_t)c, m->own);
+    const size_t runs = values_of(m, s, (size_t)c, m->p.own);
     for (size_t i = 0; i < n; i++)
-      if (m->own[XT_OPTION_ACC_NORM * n + i] > 0) right++;
+      if (m->p.own[XT_OPTION_ACC_NORM * n + i] > 0) right++;
     if (!runs || (best >= 0 && right / (double)runs <= most)) continue;
     best = c;
     most = right / (double)runs;
@@ -124,8 +116,8 @@ xt_status analysis_option_intervals(xt_analysis *a, AnalysisGroup *g, xt_error *
   if (has_options(g)) TRY_DONE(bootstrap_draw(a, g, &b, error));
   TRY_DONE(maker_alloc(&m, error));
   begin(&m, &g->group.untouched_options);
-  g->group.untouched_options.runs = values_of(&m, NULL, 0, m.untouched);
-  totals_add(&m.means, m.untouched, NULL);
+  g->group.untouched_options.runs = values_of(&m, NULL, 0, m.p.untouched);
+  totals_add(&m.p.means, m.p.untouched, NULL);
   TRY_DONE(finish(&m, &g->group.untouched_options, error));
   for (size_t s = 0; s < g->site_count; s++)
     TRY_DONE(

@@ -46,3 +46,25 @@ xt_status totals_interval(xt_analysis *a, const Totals *t, const Bootstrap *b, s
   if (isnan(out->value)) return XT_STATUS_OK;
   return bootstrap_interval(a, t->group, b, of, 0, n, samples, &out->low, &out->high, error);
 }
+
+xt_status paired_create(const AnalysisGroup *g, size_t measures, Arena *arena, Paired *out,
+                        xt_error *error) {
+  double **const arrays[] = {&out->own, &out->untouched, &out->other};
+  Totals *const totals[] = {&out->means, &out->over_untouched, &out->over_control};
+  for (size_t k = 0; k < 3; k++) {
+    TRY(ARENA_ALLOC(arena, arrays[k], measures * g->group.instances, error));
+    TRY(totals_create(g, measures, arena, totals[k], error));
+  }
+  return XT_STATUS_OK;
+}
+
+void paired_clear(Paired *p) {
+  totals_clear(&p->means);
+  totals_clear(&p->over_untouched);
+  totals_clear(&p->over_control);
+}
+
+void paired_add(Paired *p) {
+  totals_add(&p->means, p->own, NULL);
+  totals_add(&p->over_untouched, p->own, p->untouched);
+}

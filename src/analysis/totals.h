@@ -26,4 +26,20 @@ double totals_mean(Measured of, size_t instances);
 xt_status totals_interval(xt_analysis *a, const Totals *totals, const Bootstrap *b, size_t measure,
                           double *samples, xt_interval *out, xt_error *error);
 
+/* What a run is compared with: values of each measure and instance, and their means and differences,
+ * which are paired by instance. */
+typedef struct Paired {
+  double *own, *untouched, *other; /* [measures][instances]: of a configuration, of the untouched
+                                      runs, and of the control's transplant; NaN: none */
+  Totals means, over_untouched, over_control;
+} Paired;
+
+/* Arrays are in the arena. */
+xt_status paired_create(const AnalysisGroup *group, size_t measures, Arena *arena, Paired *out,
+                        xt_error *error);
+/* Forgets what was added. */
+void paired_clear(Paired *paired);
+/* Adds `own`: to the means and, less `untouched`, to the differences from the untouched run. */
+void paired_add(Paired *paired);
+
 #endif
