@@ -96,7 +96,7 @@ typedef struct xt_site {
   xt_from from;
   char label[XT_LABEL_SIZE]; /* of XT_FROM_LANGS the languages, "de.fr.en"; of XT_FROM_VECTOR a name
                                 of the vector, of XT_FROM_PLAN one of the plan, with nothing else in
-                                the site but XT_POSITIONS_ALL; of letters, digits, '.', '_', '-' */
+                                the site but XT_POSITIONS_ALL and a control; of letters, digits, '.', '_', '-' */
 } xt_site;
 
 #define XT_SITE_NAME_SIZE 128
@@ -106,7 +106,7 @@ typedef struct xt_site {
  * what is written; "+heads0.3.8-11", the attention heads; "+add2" or "+blend0.5", a rule with
  * its alpha; "+span3"; "+all" or "+generated", the positions; a control, "+self", "+shuffled",
  * "+random" or "+mean", the last three with a seed that is not 0 ("+random7"). A number is written
- * as xt_site_format does. A plan is "plan.NAME" alone. */
+ * as xt_site_format does. A plan is "plan.NAME", with a control or without. */
 XT_API xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
 /* The shortest name that xt_site_parse reads back; written into `buffer`, of XT_SITE_NAME_SIZE
  * bytes. */

@@ -39,7 +39,9 @@ typedef enum xt_layer_base {
 } xt_layer_base;
 
 /* One of the transplants that a site with XT_FROM_PLAN makes at once. `site` is of XT_FROM_SOURCE or
- * XT_FROM_VECTOR, without a control or with XT_CONTROL_SELF. It reads layer `source` from its base
+ * XT_FROM_VECTOR, without a control or with XT_CONTROL_SELF. A control of the plan stands for what
+ * its writes take of the source prompt and, XT_CONTROL_SELF and XT_CONTROL_RANDOM, for vectors; what a
+ * write with XT_CONTROL_SELF takes stays as it is. It reads layer `source` from its base
  * on and writes layer `target` from its base on; where the model does not have one of them, nothing is
  * written. Unless some write of a plan has XT_POSITIONS_ALL, responses share the prompt's computation, and
  * that of generated tokens up to the lowest layer that is written. */
@@ -57,12 +59,16 @@ typedef struct xt_plan_write {
 typedef struct xt_control_input {
   const int32_t *ids; /* XT_CONTROL_SHUFFLED: the other question's source prompt */
   size_t count;
-  const float *values; /* XT_CONTROL_MEAN: [layers][width], of the tap that the site reads;
-                          XT_FROM_VECTOR: the vectors, which are written as they are */
-  uint64_t seed;       /* XT_CONTROL_RANDOM: of the directions, together with the tap and layer that
-                          are read. Component c of a direction is the number of bits that are set in
-                          the c-th number of SplitMix64, minus 32: to the fourth moment a normal
-                          distribution, so that all directions are as likely */
+  const float *values; /* XT_FROM_VECTOR: [layers][width], written as they are */
+  const float
+      *means[XT_TAP_HEADS + 1]; /* XT_CONTROL_MEAN: by tap, of those that the site, or a plan's
+                                  writes, read of the source prompt: [layers][width], of
+                                  XT_TAP_HEADS [layers][heads][head_dim] */
+  uint64_t seed; /* XT_CONTROL_RANDOM: of the directions, together with the tap and layer that
+                    are read. Component c of a direction is the number of bits that are set in
+                    the c-th number of SplitMix64, minus 32: to the fourth moment a normal
+                    distribution, so that all directions are as likely. The directions of a layer's
+                    heads follow each other in the stream of the layer's tap attn */
   const xt_prompt_ids *sources; /* XT_FROM_LANGS: the prompts, as many as the site's label has
                                    languages. Their mean is summed in float64, in this order */
   size_t source_count;

@@ -268,11 +268,25 @@ def test_plans_that_are_none(model, pairs, tmp_path, plan, message):
     assert caught.value.field.startswith("plan") and not (tmp_path / "a.db").exists()
 
 
-def test_plans_have_no_controls(model, pairs, tmp_path):
-    plan = [{"name": "a", "writes": [{"site": "attn", "source_layer": "i", "target_layer": "j"}]}]
-    with pytest.raises(xt.Error, match="are of sites alone: a") as caught:
-        model.sweep(pairs, plan=plan, controls="self", sites="attn", output=tmp_path / "a.db")
-    assert caught.value.field == "controls" and not (tmp_path / "a.db").exists()
+def test_controls_of_plans(model, pairs, tmp_path):
+    """A plan of one transplant has what the site has; one without the source prompt has no mean."""
+    write = {"site": "attn", "source_layer": "i", "target_layer": "j"}
+    plan = [{"name": "a", "writes": [write]}]
+    how = {"controls": ["shuffled", "random"], "sites": "attn", "max_new_tokens": 3}
+    with model.sweep(pairs, plan=plan, output=tmp_path / "a.db", **how) as made:
+        frame = made.responses().sort_values(["question", "source_layer", "target_layer"])
+        for control in ("shuffled", "random"):
+            texts = [
+                frame[frame["site"].astype(str).str.fullmatch(rf"{site}\+{control}")]["text"]
+                for site in ("attn", r"plan\.a\.[0-9a-f]+")
+            ]
+            assert len(texts[0]) > 0 and list(texts[0]) == list(texts[1])
+    vector = {**write, "vector": np.ones(model.info.width)}
+    with pytest.raises(xt.Error, match="have mean, which stands for") as caught:
+        model.sweep(
+            pairs, plan=[{"name": "a", "writes": [vector]}], controls="mean", output=tmp_path / "b.db"
+        )
+    assert caught.value.field == "controls" and not (tmp_path / "b.db").exists()
 
 
 def test_effects_of_first_tokens(results):

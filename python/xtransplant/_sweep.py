@@ -260,10 +260,10 @@ def sweep(
     if vector is not None and langs:
         raise Error(Status.ARGUMENT, "cannot be combined with source_langs", field="vector")
     plan = written["plan"]
-    if plan is not None and sites is None and (vector is not None or langs or len(controls)):
+    if plan is not None and sites is None and (vector is not None or langs):
         raise Error(
             Status.ARGUMENT,
-            "is by itself; vector, source_langs and controls are of sites, give them too",
+            "is by itself; vector and source_langs are of sites, give them too",
             field="plan",
         )
     names, controlled = _Names(), to_texts(controls, "controls")

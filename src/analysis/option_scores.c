@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "job/job_controls.h"
+#include "job/job_means.h"
 #include "store/store_metrics.h"
 #include "store/store_options.h"
 #include "xtransplant/score.h"

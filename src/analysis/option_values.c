@@ -25,74 +25,105 @@ static xt_status capture(const OptionValues *v, const int32_t *ids, size_t count
   return xt_session_capture(v->session, &(xt_request){.ids = ids, .count = count}, taps, error);
 }
 
-/* The mean of the values of several prompts, at each layer. */
-static xt_status mean_of(const OptionValues *v, const xt_control_input *in, xt_tap tap, float *out,
-                         xt_error *error) {
+/* The vectors of a tap at a layer, and how many they are. */
+static size_t tap_parts(const OptionValues *v, xt_tap tap, size_t *width) {
   const ModelConfig *c = &v->session->model->config;
-  const size_t width = (size_t)c->width;
+  *width = tap == XT_TAP_HEADS ? (size_t)c->head_dim : (size_t)c->width;
+  return tap == XT_TAP_HEADS ? (size_t)c->heads : 1;
+}
+
+/* The mean of the values of several prompts, at each layer, of `size` floats. */
+static xt_status mean_of(const OptionValues *v, const xt_control_input *in, xt_tap tap, size_t size,
+                         float *out, xt_error *error) {
   xt_taps *taps[XT_LABEL_SIZE] = {0}; /* a label has fewer languages than letters */
   const float *values[XT_LABEL_SIZE];
   xt_status status = XT_STATUS_OK;
   for (size_t k = 0; k < in->source_count && !status; k++)
     status = capture(v, in->sources[k].ids, in->sources[k].count, &taps[k], error);
-  for (int l = 0; l < c->layers && !status; l++) {
+  for (int l = 0; l < v->session->model->config.layers && !status; l++) {
     for (size_t k = 0; k < in->source_count; k++) values[k] = xt_taps_get(taps[k], tap, l);
-    sweep_mean_value(values, in->source_count, out + (size_t)l * width, width);
+    sweep_mean_value(values, in->source_count, out + (size_t)l * size, size);
   }
   for (size_t k = 0; k < in->source_count; k++) xt_taps_free(taps[k]);
   return status;
 }
 
 /* As sweep_make_values. */
-static xt_status make(OptionValues *v, const xt_site *site, const xt_control_input *in, float *out,
-                      xt_error *error) {
-  const ModelConfig *c = &v->session->model->config;
-  const size_t width = (size_t)c->width, layers = (size_t)c->layers;
+static xt_status make(OptionValues *v, const xt_site *site, xt_tap tap, const xt_control_input *in,
+                      float *out, xt_error *error) {
+  const size_t layers = (size_t)v->session->model->config.layers;
+  size_t width;
+  const size_t parts = tap_parts(v, tap, &width), size = parts * width;
   if (site->from == XT_FROM_VECTOR || site->control == XT_CONTROL_MEAN) {
-    memcpy(out, in->values, layers * width * sizeof *out);
+    const float *given = site->from == XT_FROM_VECTOR ? in->values : in->means[tap];
+    memcpy(out, given, layers * size * sizeof *out);
   } else if (site->from == XT_FROM_LANGS) {
-    TRY(mean_of(v, in, site->read, out, error));
+    TRY(mean_of(v, in, tap, size, out, error));
   } else {
     TRY(capture(v, v->source.ids, v->source.count, &v->taps, error));
-    for (size_t l = 0; l < layers; l++)
-      memcpy(out + l * width, xt_taps_get(v->taps, site->read, (int)l), width * sizeof *out);
+    memcpy(out, xt_taps_get(v->taps, tap, 0), layers * size * sizeof *out);
   }
   for (size_t l = 0; l < layers && site->control == XT_CONTROL_RANDOM; l++)
-    sweep_random_value(in->seed, site->read, l, out + l * width, width);
+    sweep_random_values(in->seed, tap, l, out + l * size, parts, width);
   return XT_STATUS_OK;
 }
 
-static xt_status prepare_plan(OptionValues *v, const xt_control_input *in, xt_error *error) {
+/* Random ones in place of a plan's vectors. */
+static xt_status draw_vectors(const OptionValues *v, const xt_control_input *in, float **out,
+                              xt_error *error) {
+  const ModelConfig *c = &v->session->model->config;
+  const size_t layers = (size_t)c->layers, width = (size_t)c->width;
+  TRY(MEM_ALLOC(out, in->write_count * layers * width, error));
   for (size_t k = 0; k < in->write_count; k++) {
     const xt_plan_write *w = &in->writes[k];
-    if (w->site.control == XT_CONTROL_SELF)
-      TRY(capture(v, v->target.ids, v->target.count, &v->own, error));
-    else if (!w->vector)
-      TRY(capture(v, v->source.ids, v->source.count, &v->taps, error));
+    float *own = *out + k * layers * width;
+    if (w->vector) memcpy(own, w->vector, layers * width * sizeof *own);
+    for (size_t l = 0; l < layers && w->vector; l++)
+      sweep_random_values(in->seed, w->site.read, l, own + l * width, 1, width);
   }
+  return XT_STATUS_OK;
+}
+
+/* What a plan takes besides the values that a control has made. */
+static xt_status prepare_plan(OptionValues *v, const xt_site *site, const xt_control_input *in,
+                              OptionMade *made, xt_error *error) {
+  if (site->control == XT_CONTROL_RANDOM && !made->vectors)
+    TRY(draw_vectors(v, in, &made->vectors, error));
+  for (size_t k = 0; k < in->write_count; k++)
+    if (in->writes[k].site.control == XT_CONTROL_SELF || site->control == XT_CONTROL_SELF)
+      TRY(capture(v, v->target.ids, v->target.count, &v->own, error));
+    else if (sweep_takes_source(&in->writes[k]) && site->control == XT_CONTROL_NONE)
+      TRY(capture(v, v->source.ids, v->source.count, &v->taps, error));
   return XT_STATUS_OK;
 }
 
 xt_status option_values_prepare(OptionValues *v, const OptionRun *run, xt_error *error) {
   const xt_site *site = &run->site;
   if (run->untouched) return XT_STATUS_OK;
-  if (site->control == XT_CONTROL_SELF)
+  if (site->control == XT_CONTROL_SELF && site->from != XT_FROM_PLAN)
     return capture(v, v->target.ids, v->target.count, &v->own, error);
   if (!run->of_job) return capture(v, v->source.ids, v->source.count, &v->taps, error);
-  const ModelConfig *c = &v->session->model->config;
+  const size_t layers = (size_t)v->session->model->config.layers;
   const xt_control_input *in = input_of(v, run);
   OptionMade *made = &v->made[run->job_site];
-  if (site->from == XT_FROM_PLAN) return prepare_plan(v, in, error);
+  const unsigned taps = sweep_is_made(site) ? sweep_source_taps(site, in) : 0;
+  if (site->from == XT_FROM_PLAN) TRY(prepare_plan(v, site, in, made, error));
   if (site->control == XT_CONTROL_SHUFFLED)
     return capture(v, in->ids, in->count, &made->taps, error);
-  if (made->values) return XT_STATUS_OK;
-  TRY(MEM_ALLOC(&made->values, (size_t)c->layers * (size_t)c->width, error));
-  return make(v, site, in, made->values, error);
+  for (xt_tap tap = 0; tap <= XT_TAP_HEADS; tap++) {
+    size_t width;
+    const size_t parts = tap_parts(v, tap, &width);
+    if (made->values[tap] || !(taps >> tap & 1)) continue;
+    TRY(MEM_ALLOC(&made->values[tap], layers * parts * width, error));
+    TRY(make(v, site, tap, in, made->values[tap], error));
+  }
+  return XT_STATUS_OK;
 }
 
 void option_values_deinit(OptionValues *v) {
   for (size_t s = 0; s < XT_SWEEP_SITES_MOST; s++) {
-    free(v->made[s].values);
+    for (int tap = 0; tap <= XT_TAP_HEADS; tap++) free(v->made[s].values[tap]);
+    free(v->made[s].vectors);
     xt_taps_free(v->made[s].taps);
   }
   free(v->source.ids);
@@ -106,9 +137,7 @@ void option_values_deinit(OptionValues *v) {
 /* Where the interventions of a transplant are listed; list NULL: they are counted. */
 typedef struct Listing {
   const ModelConfig *config;
-  const float *values; /* [layers][width]; NULL: those of `taps` */
-  const xt_taps *taps;
-  xt_tap read;
+  const float *values; /* [layers][width of the tap] */
   xt_intervention *list;
   size_t count;
 } Listing;
@@ -119,14 +148,33 @@ static void add_write(void *user, const xt_intervention *put, int source_layer) 
   if (w->list) {
     xt_intervention *one = &w->list[w->count];
     *one = *put;
-    if (put->write == XT_TAP_HEADS)
-      one->value = xt_taps_get(w->taps, XT_TAP_HEADS, source_layer) +
-                   (size_t)put->head * (size_t)c->head_dim;
-    else
-      one->value = w->values ? w->values + (size_t)source_layer * (size_t)c->width
-                             : xt_taps_get(w->taps, w->read, source_layer);
+    one->value =
+        put->write == XT_TAP_HEADS
+            ? w->values + (size_t)(source_layer * c->heads + put->head) * (size_t)c->head_dim
+            : w->values + (size_t)source_layer * (size_t)c->width;
   }
   w->count++;
+}
+
+/* Those of a tap that a site takes of the source prompt, or what its control has in their place. */
+static const float *source_values(const OptionValues *v, const OptionRun *run, xt_tap tap) {
+  const OptionMade *made = &v->made[run->job_site];
+  if (run->site.control == XT_CONTROL_SELF) return xt_taps_get(v->own, tap, 0);
+  if (run->of_job && sweep_is_made(&run->site)) return made->values[tap];
+  return xt_taps_get(run->site.control == XT_CONTROL_SHUFFLED ? made->taps : v->taps, tap, 0);
+}
+
+/* Those that write k of a plan takes. */
+static const float *write_values(const OptionValues *v, const OptionRun *run,
+                                 const xt_plan_write *write, size_t k) {
+  const xt_tap tap = sweep_read_tap(&write->site);
+  const ModelConfig *c = &v->session->model->config;
+  if (sweep_takes_source(write)) return source_values(v, run, tap);
+  if (write->site.control == XT_CONTROL_SELF || run->site.control == XT_CONTROL_SELF)
+    return xt_taps_get(v->own, tap, 0);
+  if (run->site.control == XT_CONTROL_RANDOM)
+    return v->made[run->job_site].vectors + k * (size_t)c->layers * (size_t)c->width;
+  return write->vector;
 }
 
 /* Those of a plan whose layers the model has. */
@@ -135,12 +183,9 @@ static void list_plan(Listing *w, const OptionValues *v, const OptionRun *run,
   const ModelConfig *c = w->config;
   for (size_t k = 0; k < in->write_count; k++) {
     const xt_plan_write *write = &in->writes[k];
-    const bool self = write->site.control == XT_CONTROL_SELF;
     const int from = sweep_plan_layer(write->source_base, write->source, run->source, run->target),
               to = sweep_plan_layer(write->target_base, write->target, run->source, run->target);
-    w->values = self ? NULL : write->vector;
-    w->taps = self ? v->own : v->taps;
-    w->read = write->site.read;
+    w->values = write_values(v, run, write, k);
     if (from >= 0 && to >= 0)
       xt_site_each_write(&write->site, c->layers, c->heads, from, to, add_write, w);
   }
@@ -148,18 +193,13 @@ static void list_plan(Listing *w, const OptionValues *v, const OptionRun *run,
 
 size_t option_values_list(const OptionValues *v, const OptionRun *run, xt_intervention *list) {
   const ModelConfig *c = &v->session->model->config;
-  Listing w = {.config = c, .taps = v->taps, .read = run->site.read, .list = list};
+  Listing w = {.config = c, .list = list};
   if (run->untouched) return 0;
   if (run->site.from == XT_FROM_PLAN) {
     list_plan(&w, v, run, input_of(v, run));
     return w.count;
   }
-  if (run->site.control == XT_CONTROL_SELF)
-    w.taps = v->own;
-  else if (run->of_job) {
-    w.values = v->made[run->job_site].values;
-    w.taps = v->made[run->job_site].taps;
-  }
+  w.values = source_values(v, run, sweep_read_tap(&run->site));
   xt_site_each_write(&run->site, c->layers, c->heads, run->source, run->target, add_write, &w);
   return w.count;
 }

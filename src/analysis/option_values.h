@@ -22,8 +22,9 @@ typedef struct OptionIds {
 
 /* What one site of a job writes for the question. */
 typedef struct OptionMade {
-  float *values; /* [layers][width]; NULL: of a prompt, or a plan */
-  xt_taps *taps; /* of another prompt; NULL: none */
+  float *values[XT_TAP_HEADS + 1]; /* by tap: [layers][width of the tap]; NULL: of a prompt */
+  float *vectors; /* of a plan's random ones: [writes][layers][width]; NULL: none */
+  xt_taps *taps;  /* of another prompt; NULL: none */
 } OptionMade;
 
 /* Of one question. */

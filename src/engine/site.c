@@ -239,13 +239,17 @@ static bool parse_modifiers(const char *text, xt_site *out) {
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* "plan.NAME" */
+/* "plan.NAME", "plan.NAME+shuffled" */
 static bool parse_plan(const char *text, xt_site *out) {
-  const char *label = after(text, from_names[XT_FROM_PLAN]);
+  xt_site site = {.from = XT_FROM_PLAN, .positions = XT_POSITIONS_ALL};
+  const char *label = after(text, from_names[XT_FROM_PLAN]), *end = label;
   const size_t length = label ? label_length(label) : 0;
-  if (!length || length >= sizeof out->label || label[length]) return false;
-  *out = (xt_site){.from = XT_FROM_PLAN, .positions = XT_POSITIONS_ALL};
-  strcpy(out->label, label);
+  if (!length || length >= sizeof out->label) return false;
+  end += length;
+  memcpy(site.label, label, length);
+  if (*end == '+') end = parse_control(end + 1, &site);
+  if (!end || *end) return false;
+  *out = site;
   return true;
 }
 
@@ -291,15 +295,22 @@ static size_t format_taps(xt_site site, char *buffer) {
                           tap_letters[site.write]);
 }
 
+static void format_control(xt_site site, char *at) {
+  const char *control = xt_control_name(site.control);
+  if (control && site.seed)
+    sprintf(at, "+%s%lu", control, (unsigned long)site.seed);
+  else if (control)
+    sprintf(at, "+%s", control);
+}
+
 const char *xt_site_format(xt_site site, char *buffer) {
   char alpha[32] = "", heads[HEADS_SIZE];
   if (site.from == XT_FROM_PLAN) {
-    snprintf(buffer, XT_SITE_NAME_SIZE, "%s%.*s", from_names[XT_FROM_PLAN], XT_LABEL_SIZE - 1,
-             site.label);
+    format_control(site, buffer + sprintf(buffer, "%s%.*s", from_names[XT_FROM_PLAN],
+                                          XT_LABEL_SIZE - 1, site.label));
     return buffer;
   }
   char *at = buffer + format_taps(site, buffer);
-  const char *control = xt_control_name(site.control);
   if (site.from != XT_FROM_SOURCE && (unsigned)site.from < XT_FROM_COUNT)
     at += sprintf(at, "+%s%.*s", from_names[site.from], XT_LABEL_SIZE - 1, site.label);
   if (site_heads(&site) && format_heads(&site, heads, sizeof heads))
@@ -311,10 +322,7 @@ const char *xt_site_format(xt_site site, char *buffer) {
   if (site.span > 1) at += sprintf(at, "+span%d", site.span);
   if (site.positions != XT_POSITIONS_LAST && xt_positions_name(site.positions))
     at += sprintf(at, "+%s", xt_positions_name(site.positions));
-  if (control && site.seed)
-    sprintf(at, "+%s%lu", control, (unsigned long)site.seed);
-  else if (control)
-    sprintf(at, "+%s", control);
+  format_control(site, at);
   return buffer;
 }
 
@@ -340,11 +348,10 @@ static xt_status check_heads(const xt_site *s, xt_error *error) {
   if (!format_heads(s, text, sizeof text))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "have more heads than a name of %d letters can list", HEADS_SIZE - 1);
-  if (s->from != XT_FROM_SOURCE || s->control > XT_CONTROL_SHUFFLED)
+  if (s->from == XT_FROM_VECTOR)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "have %s, but vectors, means and random vectors are of a module's output, and "
-                   "heads are slices of what enters its projection: they have only the controls "
-                   "self and shuffled",
+                   "have %s, but vectors are of a module's output, and heads are slices of what "
+                   "enters its projection",
                    xt_site_format(*s, name));
   return XT_STATUS_OK;
 }
@@ -359,13 +366,13 @@ xt_status site_check(const xt_site *s, xt_error *error) {
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "have one whose taps, rule, alpha, span, positions or label are not among those "
                    "of engine.h, or an alpha or label where nothing uses it");
-  if (s->from == XT_FROM_PLAN && (s->read || s->write || s->control || s->rule || s->span ||
-                                  site_heads(s) || s->positions != XT_POSITIONS_ALL))
+  if (s->from == XT_FROM_PLAN && (s->read || s->write || s->rule || s->span || site_heads(s) ||
+                                  s->positions != XT_POSITIONS_ALL))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "have a plan with more than its label and all positions");
-  if (site_heads(s)) return check_heads(s, error);
-  if (s->from == XT_FROM_SOURCE || s->control == XT_CONTROL_NONE || s->control == XT_CONTROL_SELF ||
-      s->control == XT_CONTROL_RANDOM)
+                   "have a plan with more than its label, all positions and a control");
+  if (site_heads(s)) TRY(check_heads(s, error));
+  if (s->from == XT_FROM_SOURCE || s->from == XT_FROM_PLAN || s->control == XT_CONTROL_NONE ||
+      s->control == XT_CONTROL_SELF || s->control == XT_CONTROL_RANDOM)
     return XT_STATUS_OK;
   return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                  "have %s, but a site that writes no source prompt's value has only the controls "

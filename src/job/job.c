@@ -62,11 +62,36 @@ static size_t add_controls(xt_site *sites, size_t given, const xt_site *controls
   return all;
 }
 
+/* Whether a plan writes something that a control stands for. */
+static bool has_control(const xt_job_plan_site *plan, xt_control control) {
+  const bool vectors = control == XT_CONTROL_SELF || control == XT_CONTROL_RANDOM;
+  for (size_t k = 0; k < plan->write_count; k++) {
+    const xt_site *site = &plan->writes[k].site;
+    if (site->control == XT_CONTROL_NONE && (vectors || site->from == XT_FROM_SOURCE)) return true;
+  }
+  return false;
+}
+
+static xt_status check_plan_control(const xt_job_options *o, const xt_site *site, xt_error *error) {
+  for (size_t k = 0; k < o->plan_count; k++)
+    if (strcmp(o->plans[k].name, site->label) == 0 && !has_control(&o->plans[k], site->control))
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
+                     "have %s, which stands for %s, and the plan %.60s writes none",
+                     xt_control_name(site->control),
+                     site->control == XT_CONTROL_SELF || site->control == XT_CONTROL_RANDOM
+                         ? "values of the source prompt and for vectors"
+                         : "values of the source prompt",
+                     site->label);
+  return XT_STATUS_OK;
+}
+
 static xt_status check_sites(const xt_job *job, const xt_model *model, xt_error *error) {
   char name[XT_SITE_NAME_SIZE], other[XT_SITE_NAME_SIZE];
   for (size_t i = 0; i < job->options.site_count; i++) {
     TRY(site_check(&job->sites[i], error));
     TRY(site_check_heads(&job->sites[i], &model->config, error));
+    if (job->sites[i].from == XT_FROM_PLAN && job->sites[i].control)
+      TRY(check_plan_control(&job->options, &job->sites[i], error));
     xt_site_format(job->sites[i], name);
     for (size_t k = 0; k < i; k++)
       if (strcmp(name, xt_site_format(job->sites[k], other)) == 0)
@@ -118,23 +143,21 @@ static xt_status choose_sites(xt_job *job, xt_error *error) {
                given = o->site_count || o->plan_count ? o->site_count : 1,
                ways = o->variant_count ? o->variant_count : 1;
   if (given > most || ways > most || o->control_count > most || o->plan_count > most ||
-      given * ways * (1 + o->control_count) + o->plan_count > most)
+      (given * ways + o->plan_count) * (1 + o->control_count) > most)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "names %zu sites, with their rules and controls; at most %d are allowed",
-                   given * ways * (1 + o->control_count) + o->plan_count, XT_SWEEP_SITES_MOST);
+                   (given * ways + o->plan_count) * (1 + o->control_count), XT_SWEEP_SITES_MOST);
   if (o->site_count || o->plan_count) /* sites may be none */
     for (size_t k = 0; k < given; k++) job->sites[k] = o->sites[k];
   else
     TRY(xt_site_parse(task ? task->site : "attn", &job->sites[0], error));
   TRY(check_plain(job, given, error));
-  if (o->plan_count && o->control_count)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
-                   "are of sites alone: %.60s may write values of several places, for which no one "
-                   "value can stand; run controls without plans, into the same store",
-                   o->plans[0].name);
   const size_t written = add_variants(job->sites, given, o->variants, o->variant_count);
   o->site_count = add_controls(job->sites, written, o->controls, o->control_count);
+  xt_site *plans = job->sites + o->site_count;
   TRY(add_plans(job, error));
+  o->site_count +=
+      add_controls(plans, o->plan_count, o->controls, o->control_count) - o->plan_count;
   o->sites = job->sites;
   o->controls = o->variants = NULL; /* the caller's */
   return XT_STATUS_OK;

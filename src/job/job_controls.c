@@ -4,31 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cursor.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "engine/session.h"
+#include "job/job_means.h"
 #include "store/store_parts.h"
 #include "tasks/dataset.h"
-
-/* A question that another one's control may take. */
-typedef struct Other {
-  const xt_question *question;
-  uint64_t hash; /* of its source prompt: those with the same one are one question here */
-} Other;
-
-/* The mean over questions of one task and pair of languages, under one seed. */
-struct JobMean {
-  const xt_question *of; /* one of them */
-  uint32_t seed;
-  Other members[JOB_MEAN_MOST];
-  size_t count;
-  unsigned taps; /* bit t: of tap t */
-  /* by tap: [count + 1][layers][width], of all but member k, and then of all (before fill_means, of
-   * member k); NULL: not measured */
-  float *values[XT_TAP_COUNT];
-};
 
 typedef struct Finder {
   xt_job *job;
@@ -41,29 +22,13 @@ typedef struct Finder {
 
 /* ---- the questions that there are ------------------------------------------------------------ */
 
-/* The first eight bytes. */
-static uint64_t digest_of(Hash *hash) {
-  uint8_t digest[HASH_BYTES];
-  hash_finish(hash, digest);
-  Cursor c = cursor_make(digest, sizeof digest);
-  return cursor_u64(&c);
-}
-
-static uint64_t source_hash(const xt_question *q) {
-  Hash hash;
-  hash_init(&hash);
-  hash_text(&hash, "xtransplant control 1");
-  hash_text(&hash, q->source);
-  return digest_of(&hash);
-}
-
 static uint64_t question_hash(const xt_question *q) {
   const char *const parts[] = {q->task, q->lang, q->source_lang, q->id, q->source, q->target};
   Hash hash;
   hash_init(&hash);
   hash_text(&hash, "xtransplant control 1");
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) hash_text(&hash, parts[i]);
-  return digest_of(&hash);
+  return job_hash_end(&hash);
 }
 
 /* A number as good as drawn, from three. */
@@ -73,15 +38,9 @@ static uint64_t score_of(uint64_t question, uint64_t other, uint32_t seed) {
   return rng_next(&rng);
 }
 
-static int compare_parts(const xt_question *a, const xt_question *b) {
-  int order = strcmp(a->task, b->task);
-  if (!order) order = strcmp(a->lang, b->lang);
-  return order ? order : strcmp(a->source_lang, b->source_lang);
-}
-
 static int compare_others(const void *a, const void *b) {
   const Other *x = a, *y = b;
-  const int order = compare_parts(x->question, y->question);
+  const int order = job_compare_parts(x->question, y->question);
   return order ? order : (x->hash > y->hash) - (x->hash < y->hash);
 }
 
@@ -91,7 +50,7 @@ static xt_status find_pool(Finder *f, xt_error *error) {
   TRY(MEM_ALLOC(&f->pool, all, error));
   for (size_t i = 0; i < all; i++) {
     const xt_question *q = i < own ? &d->questions[i] : &d->others[i - own];
-    f->pool[i] = (Other){q, source_hash(q)};
+    f->pool[i] = (Other){q, job_source_hash(q)};
   }
   qsort(f->pool, all, sizeof *f->pool, compare_others);
   for (size_t i = 0; i < all; i++)
@@ -105,7 +64,7 @@ static size_t lower_bound(const Finder *f, const xt_question *q, bool past) {
   size_t low = 0, high = f->count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    const int order = compare_parts(f->pool[middle].question, q);
+    const int order = job_compare_parts(f->pool[middle].question, q);
     if (order < 0 || (past && order == 0))
       low = middle + 1;
     else
@@ -115,7 +74,7 @@ static size_t lower_bound(const Finder *f, const xt_question *q, bool past) {
 }
 
 static xt_status find_part(Finder *f, const xt_question *q, const char *control, xt_error *error) {
-  if (!f->of || compare_parts(f->of, q) != 0) {
+  if (!f->of || job_compare_parts(f->of, q) != 0) {
     f->first = lower_bound(f, q, false);
     f->end = lower_bound(f, q, true);
     f->of = q;
@@ -133,7 +92,7 @@ static xt_status find_part(Finder *f, const xt_question *q, const char *control,
 /* The question with the lowest score above `above` (NULL: any); NULL: there is none. */
 static const Other *next_other(const Finder *f, const xt_question *q, uint32_t seed,
                                const uint64_t *above, uint64_t *score) {
-  const uint64_t own = source_hash(q), question = question_hash(q);
+  const uint64_t own = job_source_hash(q), question = question_hash(q);
   const Other *best = NULL;
   for (const Other *o = f->pool + f->first; o < f->pool + f->end; o++) {
     const uint64_t one = score_of(question, o->hash, seed);
@@ -180,7 +139,8 @@ static xt_status find_mean(Finder *f, const xt_question *q, uint32_t seed, xt_er
   xt_job *job = f->job;
   uint64_t scores[JOB_MEAN_MOST];
   for (size_t i = 0; i < job->mean_count; i++)
-    if (job->means[i].seed == seed && compare_parts(job->means[i].of, q) == 0) return XT_STATUS_OK;
+    if (job->means[i].seed == seed && job_compare_parts(job->means[i].of, q) == 0)
+      return XT_STATUS_OK;
   TRY(find_part(f, q, "mean", error));
   TRY(MEM_GROW(&job->means, &job->mean_capacity, job->mean_count + 1, error));
   JobMean *mean = &job->means[job->mean_count++];
@@ -199,141 +159,6 @@ static xt_status find_mean(Finder *f, const xt_question *q, uint32_t seed, xt_er
                  "'mean' finds no two source prompts in %.40s from %.40s that the model has "
                  "positions for",
                  q->lang, q->source_lang);
-}
-
-/* All but one member, and all of them. */
-static void fill_means(const JobMean *mean, float *values, double *sum, size_t size) {
-  memset(sum, 0, size * sizeof *sum);
-  for (size_t k = 0; k < mean->count; k++)
-    for (size_t c = 0; c < size; c++) sum[c] += (double)values[k * size + c];
-  for (size_t c = 0; c < size; c++)
-    values[mean->count * size + c] = (float)(sum[c] / (double)mean->count);
-  for (size_t k = 0; k < mean->count; k++)
-    for (size_t c = 0; c < size; c++)
-      values[k * size + c] =
-          (float)((sum[c] - (double)values[k * size + c]) / (double)(mean->count - 1));
-}
-
-/* The earlier mean that has member k's source prompt too: datasets ask the same questions in many
- * languages. *at: which of its members. NULL: none has it. */
-static const JobMean *earlier_with(const xt_job *job, const JobMean *mean, size_t k, size_t *at) {
-  for (const JobMean *from = job->means; from < mean; from++)
-    for (*at = 0; *at < from->count && !(mean->taps & ~from->taps); ++*at)
-      if (from->members[*at].hash == mean->members[k].hash) return from;
-  return NULL;
-}
-
-/* A source prompt is run, or `more` 0: will be. */
-static void count_prompts(xt_job *job, uint64_t more) {
-  const xt_job_options *o = &job->options;
-  job->prompts += more;
-  const xt_job_progress progress = {.responses_in_all = job->to_run,
-                                    .questions_in_all = job->questions_to_run,
-                                    .samples_in_all = job->samples_to_run,
-                                    .prompts = job->prompts,
-                                    .prompts_in_all = job->prompts_in_all};
-  if (o->progress && job->prompts_in_all) o->progress(o->user, &progress);
-}
-
-static xt_status capture_member(xt_job *job, xt_session *session, JobMean *mean, size_t k,
-                                size_t size, xt_error *error) {
-  const xt_job_options *o = &job->options;
-  size_t at;
-  const JobMean *from = earlier_with(job, mean, k, &at);
-  xt_request request = {0};
-  xt_taps *taps;
-  for (int tap = 0; from && tap < XT_TAP_COUNT; tap++)
-    if (mean->values[tap])
-      memcpy(mean->values[tap] + k * size, from->values[tap] + at * size,
-             size * sizeof **mean->values);
-  if (from) return XT_STATUS_OK;
-  if (o->cancel && o->cancel(o->user))
-    return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
-  TRY(job_tokenize_text(job, session->model->tokenizer, mean->members[k].question->source,
-                        &request.ids, &request.count, error));
-  const xt_status status = xt_session_capture(session, &request, &taps, error);
-  free((void *)(uintptr_t)request.ids);
-  TRY(status);
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    if (mean->values[tap])
-      memcpy(mean->values[tap] + k * size, xt_taps_get(taps, (xt_tap)tap, 0),
-             size * sizeof **mean->values);
-  xt_taps_free(taps);
-  count_prompts(job, 1);
-  return XT_STATUS_OK;
-}
-
-static xt_status capture_members(xt_job *job, xt_session *session, JobMean *mean, size_t size,
-                                 xt_error *error) {
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    if (mean->taps >> tap & 1)
-      TRY(mem_alloc(&mean->values[tap], (mean->count + 1) * size, sizeof **mean->values, error));
-  for (size_t k = 0; k < mean->count && mean->taps; k++)
-    TRY(capture_member(job, session, mean, k, size, error));
-  return XT_STATUS_OK;
-}
-
-static void forget(JobMean *mean) {
-  mean->taps = 0;
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++) {
-    free(mean->values[tap]);
-    mean->values[tap] = NULL;
-  }
-}
-
-static const float *mean_without(const JobMean *mean, const xt_question *q, xt_tap tap,
-                                 size_t size) {
-  const uint64_t own = source_hash(q);
-  size_t k = 0;
-  while (k < mean->count && mean->members[k].hash != own) k++;
-  return mean->values[tap] + k * size;
-}
-
-/* Whether site `site` of question `question`, which is to be run, is of this mean. */
-static bool takes_mean(const xt_job *job, const JobMean *mean, size_t question, size_t site) {
-  const xt_site *s = &job->sites[site];
-  return s->control == XT_CONTROL_MEAN && s->seed == mean->seed &&
-         job->todo[question].sites >> site & 1 &&
-         compare_parts(mean->of, job->questions[question]) == 0;
-}
-
-/* The taps that questions take of a mean, or, once it is measured, their values. */
-static void give_mean(xt_job *job, JobMean *mean, bool measured, size_t size) {
-  const size_t sites = job->options.site_count;
-  for (size_t i = 0; i < job->count; i++)
-    for (size_t s = 0; s < sites; s++) {
-      if (!takes_mean(job, mean, i, s)) continue;
-      const xt_tap tap = job->sites[s].read;
-      mean->taps |= 1u << tap;
-      if (measured)
-        job->controls[i * sites + s].values = mean_without(mean, job->questions[i], tap, size);
-    }
-}
-
-xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error) {
-  const ModelConfig *c = &session->model->config;
-  const size_t size = (size_t)c->layers * (size_t)c->width;
-  double *sum;
-  for (size_t m = 0; m < job->mean_count; m++) {
-    forget(&job->means[m]);
-    give_mean(job, &job->means[m], false, size);
-  }
-  job->prompts = job->prompts_in_all = 0;
-  for (size_t m = 0; m < job->mean_count; m++)
-    for (size_t k = 0, at; k < job->means[m].count && job->means[m].taps; k++)
-      job->prompts_in_all += !earlier_with(job, &job->means[m], k, &at);
-  count_prompts(job, 0);
-  for (size_t m = 0; m < job->mean_count; m++)
-    TRY(capture_members(job, session, &job->means[m], size, error));
-  TRY(MEM_ALLOC(&sum, size, error));
-  for (size_t m = 0; m < job->mean_count; m++) {
-    JobMean *mean = &job->means[m];
-    for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-      if (mean->values[tap]) fill_means(mean, mean->values[tap], sum, size);
-    give_mean(job, mean, true, size);
-  }
-  free(sum);
-  return XT_STATUS_OK;
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
@@ -472,7 +297,7 @@ void job_free_controls(xt_job *job) {
   for (size_t k = 0; job->sources && k < job->count * job->dataset->source_lang_count; k++)
     free((void *)(uintptr_t)job->sources[k].ids);
   free(job->sources);
-  for (size_t m = 0; m < job->mean_count; m++) forget(&job->means[m]);
+  for (size_t m = 0; m < job->mean_count; m++) job_forget_mean(&job->means[m]);
   free(job->means);
 }
 

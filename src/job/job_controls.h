@@ -8,12 +8,8 @@
 
 #include "job/job.h"
 
-#define JOB_MEAN_MOST 32 /* questions that a mean is over */
-
 /* Finds what each question needs, once the job has its questions and their ids. */
 xt_status job_find_controls(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error);
-/* Runs the source prompts whose mean is needed by something that is missing. */
-xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error);
 void job_free_controls(xt_job *job);
 
 /* For what is not a sweep, but writes what a job's sites write: the question that has this key of a

@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "engine/session.h"
 #include "job/job_controls.h"
+#include "job/job_means.h"
 #include "job/job_samples.h"
 #include "job/job_sources.h"
 #include "job/job_track.h"

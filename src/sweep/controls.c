@@ -34,7 +34,7 @@ xt_prompt_ids sweep_more_prompt(const SweepConfig *c, size_t instance, int k) {
 
 /* Whether a site needs an xt_control_input. */
 static bool needs_input(const xt_site *site) {
-  return site->control > XT_CONTROL_SELF ||
+  return site->control > XT_CONTROL_SELF || site->from == XT_FROM_PLAN ||
          (site->control == XT_CONTROL_NONE && site->from != XT_FROM_SOURCE);
 }
 
@@ -69,11 +69,28 @@ static xt_status check_writes(const xt_model *m, const xt_control_input *in, siz
   return XT_STATUS_OK;
 }
 
+unsigned sweep_source_taps(const xt_site *site, const xt_control_input *in) {
+  unsigned taps = 0;
+  if (site->from != XT_FROM_PLAN) return 1u << sweep_read_tap(site);
+  for (size_t k = 0; k < in->write_count; k++)
+    if (sweep_takes_source(&in->writes[k])) taps |= 1u << sweep_read_tap(&in->writes[k].site);
+  return taps;
+}
+
+/* Whether an instance has what the control `mean` writes. */
+static bool has_means(const xt_site *site, const xt_control_input *in) {
+  const unsigned taps = sweep_source_taps(site, in);
+  for (xt_tap tap = 0; tap <= XT_TAP_HEADS; tap++)
+    if (taps >> tap & 1 && !in->means[tap]) return false;
+  return true;
+}
+
 static xt_status check_input(const xt_model *m, const xt_site *site, const xt_control_input *in,
                              size_t instance, bool values, xt_error *error) {
   const int more = sweep_more_prompts(site);
-  const bool vector = site->from == XT_FROM_VECTOR;
-  if (site->from == XT_FROM_PLAN) return check_writes(m, in, instance, error);
+  const bool mean = site->control == XT_CONTROL_MEAN && values && !has_means(site, in),
+             vector = needs_input(site) && site->from == XT_FROM_VECTOR && values && !in->values;
+  if (site->from == XT_FROM_PLAN) TRY(check_writes(m, in, instance, error));
   if (site->control != XT_CONTROL_SHUFFLED && more && in->source_count != (size_t)more)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
                    "have %zu source prompts for instance %zu, and the site names %d languages",
@@ -83,7 +100,7 @@ static xt_status check_input(const xt_model *m, const xt_site *site, const xt_co
     const xt_request other = {.ids = one.ids, .count = one.count};
     TRY(request_check(m, &other, instance, 1, error));
   }
-  if ((site->control == XT_CONTROL_MEAN || vector) && values && !in->values)
+  if (mean || vector)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
                    "have no values for the %s of instance %zu", vector ? "vector" : "mean",
                    instance);
@@ -110,16 +127,13 @@ uint64_t sweep_control_tokens(const SweepConfig *c, size_t instance) {
   return tokens;
 }
 
-/* What is made instead of read has no prompt: -1 for the first such site, -2 for the second, and so
- * on. */
 void sweep_value_prompts(Group *g) {
   const int sites = g->config->site_count;
   for (int w = 0; w < g->count; w++) {
     const int *more = g->more_prompts + w * g->config->controls.prompts;
-    int made = 0;
     for (int s = 0; s < sites; s++) {
       const xt_site *site = &g->config->options->sites[s];
-      g->value_prompt[w * sites + s] = sweep_is_made(site)                    ? -++made
+      g->value_prompt[w * sites + s] = sweep_is_made(site)                    ? -1
                                        : site->control == XT_CONTROL_SELF     ? g->target_prompt[w]
                                        : site->control == XT_CONTROL_SHUFFLED ? *more
                                                                               : g->source_prompt[w];
@@ -128,16 +142,42 @@ void sweep_value_prompts(Group *g) {
   }
 }
 
-static int32_t made_index(const Group *g, int made, int layer, int instance) {
-  const int layers = g->session->model->config.layers;
-  return (int32_t)sweep_tap_rows(g) + (made * layers + layer) * g->count + instance;
+/* ---- where values are ------------------------------------------------------------------------ */
+
+void sweep_count_made(SweepConfig *config, size_t count) {
+  SweepControls *c = &config->controls;
+  for (int s = 0; s < config->site_count; s++) {
+    const xt_site *site = &config->options->sites[s];
+    unsigned taps = 0;
+    for (size_t i = 0; i < count && sweep_is_made(site); i++)
+      taps |= sweep_source_taps(site, sweep_control_input(config, i, s));
+    for (xt_tap tap = 0; tap <= XT_TAP_HEADS; tap++)
+      if (taps >> tap & 1) c->at[s][tap] = tap == XT_TAP_HEADS ? ++c->made_heads : ++c->made;
+  }
 }
 
-int32_t sweep_value_index(const Group *g, int instance, int site, int layer) {
-  const int prompt = g->value_prompt[instance * g->config->site_count + site];
-  return prompt < 0 ? made_index(g, -1 - prompt, layer, instance)
-                    : sweep_tap_index(g, g->config->options->sites[site].read, layer, prompt);
+ValueRows sweep_prompt_rows(const Group *g, xt_tap tap, int prompt) {
+  const int first = tap == XT_TAP_HEADS ? prompt : sweep_tap_index(g, tap, 0, prompt);
+  return (ValueRows){first, g->prompt_count};
 }
+
+/* Of what is made for a site's tap, for the group's first instance. */
+static ValueRows made_rows(const Group *g, int site, xt_tap tap) {
+  const int layers = g->session->model->config.layers,
+            before = tap == XT_TAP_HEADS ? layers * g->prompt_count : (int)sweep_tap_rows(g),
+            made = g->config->controls.at[site][tap] - 1;
+  return (ValueRows){before + made * layers * g->count, g->count};
+}
+
+ValueRows sweep_value_rows(const Group *g, int instance, int site, xt_tap tap) {
+  const int prompt = g->value_prompt[instance * g->config->site_count + site];
+  if (prompt >= 0) return sweep_prompt_rows(g, tap, prompt);
+  ValueRows rows = made_rows(g, site, tap);
+  rows.first += instance;
+  return rows;
+}
+
+/* ---- making them ----------------------------------------------------------------------------- */
 
 static double norm_of(const float *value, size_t width) {
   double sum = 0;
@@ -145,16 +185,20 @@ static double norm_of(const float *value, size_t width) {
   return sqrt(sum);
 }
 
-void sweep_random_value(uint64_t seed, xt_tap read, size_t layer, float *value, size_t width) {
+void sweep_random_values(uint64_t seed, xt_tap read, size_t layer, float *values, size_t count,
+                         size_t width) {
   /* the stream of the tap and layer begins with number `place`, from 0, of the seed's */
-  const uint64_t place = XT_TAP_COUNT * layer + (size_t)read;
-  const double norm = norm_of(value, width);
+  const uint64_t place = XT_TAP_COUNT * layer + (read == XT_TAP_HEADS ? XT_TAP_ATTN : (size_t)read);
   Rng rng = {seed + place * RNG_STEP};
   rng.state = rng_next(&rng);
-  for (size_t c = 0; c < width; c++) value[c] = (float)(__builtin_popcountll(rng_next(&rng)) - 32);
-  const double length = norm_of(value, width);
-  for (size_t c = 0; c < width && length > 0; c++)
-    value[c] = (float)((double)value[c] * (norm / length));
+  for (float *value = values; value < values + count * width; value += width) {
+    const double norm = norm_of(value, width);
+    for (size_t c = 0; c < width; c++)
+      value[c] = (float)(__builtin_popcountll(rng_next(&rng)) - 32);
+    const double length = norm_of(value, width);
+    for (size_t c = 0; c < width && length > 0; c++)
+      value[c] = (float)((double)value[c] * (norm / length));
+  }
 }
 
 void sweep_mean_value(const float *const *values, size_t count, float *out, size_t width) {
@@ -173,52 +217,71 @@ static void mean_of_prompts(const float *taps, const int *prompts, int count, fl
   sweep_mean_value(values, (size_t)count, out, width);
 }
 
-/* Values of one site: [layers][instances][width]. `taps` [layers][prompts][width]: of its tap.
- * `more`: where an instance's prompts for the site begin among its others. */
-static void make_site(const Group *g, int s, int more, const float *taps, float *out) {
+/* A tap's values: `parts` vectors of `width` at each place. */
+typedef struct TapShape {
+  size_t parts, width;
+  Dev all; /* where the group has those of prompts, and behind them those that are made */
+} TapShape;
+
+static TapShape shape_of(const Group *g, xt_tap tap) {
   const ModelConfig *c = &g->session->model->config;
+  if (tap == XT_TAP_HEADS) return (TapShape){(size_t)c->heads, (size_t)c->head_dim, g->heads};
+  return (TapShape){1, (size_t)c->width, g->taps};
+}
+
+/* Values of one site and tap: [layers][instances][parts][width]. `taps` [layers][prompts][parts]
+ * [width]: of prompts. `more`: where an instance's prompts for the site begin among its others. */
+static void make_site(const Group *g, int s, xt_tap tap, int more, const float *taps, float *out) {
   const xt_site *site = &g->config->options->sites[s];
-  const size_t width = (size_t)c->width, prompts = (size_t)g->prompt_count;
-  for (size_t l = 0; l < (size_t)c->layers; l++, taps += prompts * width)
-    for (int w = 0; w < g->count; w++, out += width) {
+  const TapShape shape = shape_of(g, tap);
+  const size_t size = shape.parts * shape.width, prompts = (size_t)g->prompt_count,
+               layers = (size_t)g->session->model->config.layers;
+  for (size_t l = 0; l < layers; l++, taps += prompts * size)
+    for (int w = 0; w < g->count; w++, out += size) {
       const xt_control_input *in = sweep_control_input(g->config, g->first + (size_t)w, s);
-      if (site->from == XT_FROM_VECTOR || site->control == XT_CONTROL_MEAN)
-        memcpy(out, in->values + l * width, width * sizeof *out);
+      const float *given = site->from == XT_FROM_VECTOR       ? in->values
+                           : site->control == XT_CONTROL_MEAN ? in->means[tap]
+                                                              : NULL;
+      if (given)
+        memcpy(out, given + l * size, size * sizeof *out);
       else if (site->from == XT_FROM_LANGS)
         mean_of_prompts(taps, g->more_prompts + w * g->config->controls.prompts + more,
-                        sweep_more_prompts(site), out, width);
+                        sweep_more_prompts(site), out, size);
       else
-        memcpy(out, taps + (size_t)g->source_prompt[w] * width, width * sizeof *out);
+        memcpy(out, taps + (size_t)g->source_prompt[w] * size, size * sizeof *out);
       if (site->control == XT_CONTROL_RANDOM)
-        sweep_random_value(in->seed, site->read, l, out, width);
+        sweep_random_values(in->seed, tap, l, out, shape.parts, shape.width);
     }
 }
 
-xt_status sweep_make_values(Group *g, xt_error *error) {
+/* Makes the values of one site and tap, and puts them behind the taps. */
+static xt_status make_values(Group *g, int s, xt_tap tap, int more, xt_error *error) {
   Backend *be = g->session->backend;
-  const ModelConfig *c = &g->session->model->config;
-  const size_t width = (size_t)c->width, layers = (size_t)c->layers,
-               all = layers * (size_t)g->count * width,
-               read = layers * (size_t)g->prompt_count * width;
+  const TapShape shape = shape_of(g, tap);
+  const size_t size = shape.parts * shape.width, layers = (size_t)g->session->model->config.layers,
+               all = layers * (size_t)g->count * size,
+               read = layers * (size_t)g->prompt_count * size;
   float *values = NULL, *taps = NULL;
   xt_status status;
-  if (!g->config->controls.made) return XT_STATUS_OK;
   TRY_DONE(MEM_ALLOC(&values, all, error));
   TRY_DONE(MEM_ALLOC(&taps, read, error));
-  for (int s = 0, made = 0, more = 0; s < g->config->site_count; s++) {
-    const xt_site *site = &g->config->options->sites[s];
-    if (sweep_is_made(site)) {
-      be->ops->download(be, taps,
-                        dev_at(g->taps, (size_t)sweep_tap_index(g, site->read, 0, 0) * width),
-                        read * sizeof *taps);
-      make_site(g, s, more, taps, values);
-      be->ops->upload(be, dev_at(g->taps, (size_t)made_index(g, made++, 0, 0) * width), values,
-                      all * sizeof *values);
-    }
-    more += sweep_more_prompts(site);
-  }
+  be->ops->download(be, taps, dev_at(shape.all, (size_t)sweep_prompt_rows(g, tap, 0).first * size),
+                    read * sizeof *taps);
+  make_site(g, s, tap, more, taps, values);
+  be->ops->upload(be, dev_at(shape.all, (size_t)made_rows(g, s, tap).first * size), values,
+                  all * sizeof *values);
 done:
   free(values);
   free(taps);
   return status;
+}
+
+xt_status sweep_make_values(Group *g, xt_error *error) {
+  const SweepControls *controls = &g->config->controls;
+  for (int s = 0, more = 0; s < g->config->site_count; s++) {
+    for (xt_tap tap = 0; tap <= XT_TAP_HEADS; tap++)
+      if (controls->at[s][tap]) TRY(make_values(g, s, tap, more, error));
+    more += sweep_more_prompts(&g->config->options->sites[s]);
+  }
+  return XT_STATUS_OK;
 }

@@ -25,19 +25,38 @@ uint64_t sweep_control_tokens(const SweepConfig *config, size_t instance);
 /* Fills g->value_prompt, once the prompts have their indices. */
 void sweep_value_prompts(Group *g);
 
+/* Whether a write of a plan takes the value of the source prompt. A control of the plan stands for
+ * that. */
+static inline bool sweep_takes_source(const xt_plan_write *write) {
+  return write->site.from == XT_FROM_SOURCE && write->site.control == XT_CONTROL_NONE;
+}
+
+/* The taps, bit t of tap t, that a site, or a plan's writes, take of the source prompt. */
+unsigned sweep_source_taps(const xt_site *site, const xt_control_input *input);
+
+/* Counts the values that are made for the sites, whose inputs sweep_check_controls has checked. */
+void sweep_count_made(SweepConfig *config, size_t instances);
+
 /* Rows of g->taps with what is made. */
 static inline size_t sweep_made_rows(const Group *g) {
   return (size_t)g->config->controls.made * (size_t)g->session->model->config.layers *
          (size_t)g->count;
 }
 
-/* The row of g->taps with the value that a site, which is no plan, reads at a layer for an
- * instance. */
-int32_t sweep_value_index(const Group *g, int instance, int site, int layer);
+/* Where the values of a tap are: that of layer l in row first + l * step of g->taps, of XT_TAP_HEADS
+ * of g->heads, whose rows are [heads, head_dim]. */
+typedef struct ValueRows {
+  int32_t first, step;
+} ValueRows;
 
-/* Makes of `value` a vector of random direction that is as long as it (sweep.h:
- * xt_control_input.seed), for the tap and layer it was read at. */
-void sweep_random_value(uint64_t seed, xt_tap read, size_t layer, float *value, size_t width);
+ValueRows sweep_prompt_rows(const Group *g, xt_tap tap, int prompt);
+/* Of what a site reads for an instance; of a plan, of what its writes take of the source prompt. */
+ValueRows sweep_value_rows(const Group *g, int instance, int site, xt_tap tap);
+
+/* Makes of `count` vectors of `width`, one behind another, vectors of random direction that are as
+ * long as each (sweep.h: xt_control_input.seed), for the tap and layer they were read at. */
+void sweep_random_values(uint64_t seed, xt_tap read, size_t layer, float *values, size_t count,
+                         size_t width);
 /* The mean of vectors, summed in this order. */
 void sweep_mean_value(const float *const *values, size_t count, float *out, size_t width);
 /* The layer that a layer of a plan's write stands for. */
@@ -45,7 +64,7 @@ static inline int sweep_plan_layer(xt_layer_base base, int layer, int source, in
   return layer + (base == XT_LAYER_SOURCE ? source : base == XT_LAYER_TARGET ? target : 0);
 }
 
-/* Puts the values that are made into g->taps, behind the taps, which have been recorded. */
+/* Puts the values that are made behind the taps, which have been recorded. */
 xt_status sweep_make_values(Group *g, xt_error *error);
 
 #endif

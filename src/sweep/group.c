@@ -156,6 +156,7 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
   }
   if (!status) status = sweep_check_controls(s->model, options, count, true, error);
   if (!status) sweep_measure_plans(&config, count);
+  if (!status) sweep_count_made(&config, count);
   if (!status) status = sweep_check_tracked(s->model, options, instances, count, error);
   s->cancel = options->cancel;
   s->cancel_user = options->user;

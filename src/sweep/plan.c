@@ -53,7 +53,6 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
     c->alone_count += c->alone[i];
     if (edits > c->edits_most) c->edits_most = edits;
     c->controls.prompts += sweep_more_prompts(&o->sites[i]);
-    c->controls.made += sweep_is_made(&o->sites[i]);
     if (o->sites[i].write == XT_TAP_MID && model->config.parallel)
       return err_set(
           error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
@@ -93,6 +92,13 @@ static Load load_add(Load load, const xt_model *m, const SweepConfig *c,
   return load;
 }
 
+/* Of the heads' values of prompts, and of those that are made. */
+static uint64_t head_bytes(const ModelConfig *mc, const SweepConfig *c, uint64_t instances) {
+  const uint64_t prompts = 2 + (uint64_t)c->controls.prompts;
+  return (uint64_t)mc->layers * (prompts + (uint64_t)c->controls.made_heads) * instances *
+         (uint64_t)mc->heads * (uint64_t)mc->head_dim * sizeof(float);
+}
+
 /* The largest memory, in bytes, of a group of instances, if `targets` target layers run at a time.
  * Each row has keys and values for each token that it generates, at every layer: its own above its
  * target layer, and those of its node below. */
@@ -112,9 +118,9 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, Load load, 
     bytes += (uint64_t)mc->layers * (((uint64_t)c->controls.made + 1) * n + prompts) * width;
   bytes += load.vectors * width;
   if (c->heads)
-    bytes += (uint64_t)mc->layers * prompts * (uint64_t)mc->heads * (uint64_t)mc->head_dim *
-             (c->alone_count ? 2 : 1) * sizeof(float);
-  if (c->alone_count) /* on the host */
+    bytes += head_bytes(mc, c, n) * (c->alone_count ? 2 : 1) +
+             (c->controls.made_heads ? head_bytes(mc, c, n) : 0); /* on their way */
+  if (c->alone_count)                                             /* on the host */
     bytes += (((uint64_t)mc->layers * XT_TAP_COUNT + 1) * prompts +
               (uint64_t)mc->layers * (uint64_t)c->controls.made * n + load.vectors) *
              width;
@@ -141,8 +147,7 @@ static uint64_t group_largest(const xt_model *m, const SweepConfig *c, Load load
       ((layers * XT_TAP_COUNT + 1) * prompts + layers * (uint64_t)c->controls.made * n +
        load.vectors) *
           width,
-      c->heads ? layers * prompts * (uint64_t)mc->heads * (uint64_t)mc->head_dim * sizeof(float)
-               : 0,
+      c->heads ? head_bytes(mc, c, n) : 0,
       (rows * (uint64_t)c->max_new + prompts) * sizes_position_bytes(mc) / layers};
   uint64_t largest = 0;
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -222,6 +227,7 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
   xt_status status = sweep_config_init(&c, &arena, m, o, error);
   if (!status) status = sweep_check_controls(m, o, count, false, error);
   if (!status) sweep_measure_plans(&c, count);
+  if (!status) sweep_count_made(&c, count);
   for (size_t first = 0; first < count && !status; first += (size_t)group.instances) {
     status = sweep_plan_group(m, &c, instances, count, first, &group, error);
     if (status) break;

@@ -2,6 +2,11 @@
 /* What the responses of a site write, and where: one transplant, or those of a plan. */
 #include "sweep/row_writes.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
 bool sweep_is_alone(const xt_site *site, const xt_control_input *in) {
   if (site->from != XT_FROM_PLAN) return site->positions == XT_POSITIONS_ALL;
   for (size_t w = 0; w < in->write_count; w++)
@@ -57,9 +62,10 @@ static const xt_control_input *plan_of(const SweepConfig *c, size_t instance, in
                                                       : NULL;
 }
 
-/* Whether the plan of an instance is that of the instance before it, if that is at least `first`. */
+/* Whether the plan of an instance writes the vectors of the instance before it, if that is at least
+ * `first`. Random ones are of one instance each. */
 static bool plan_is_shared(const SweepConfig *c, size_t first, size_t instance, int site) {
-  return instance > first &&
+  return instance > first && c->options->sites[site].control != XT_CONTROL_RANDOM &&
          plan_of(c, instance, site)->writes == plan_of(c, instance - 1, site)->writes &&
          plan_of(c, instance, site)->write_count == plan_of(c, instance - 1, site)->write_count;
 }
@@ -96,25 +102,42 @@ void sweep_place_vectors(Group *g) {
     }
 }
 
-void sweep_upload_vectors(const Group *g) {
+/* The rows of a write's vector, or under a control of random ones, from row `at` on. */
+static xt_status upload_vector(const Group *g, const xt_plan_write *w, size_t rows, size_t at,
+                               const uint64_t *random, xt_error *error) {
   Backend *be = g->session->backend;
+  const size_t width = (size_t)g->session->model->config.width,
+               from = w->source_base ? 0 : (size_t)w->source;
+  float *drawn = NULL;
+  if (!rows) return XT_STATUS_OK;
+  if (random) {
+    TRY(MEM_ALLOC(&drawn, rows * width, error));
+    memcpy(drawn, w->vector + from * width, rows * width * sizeof *drawn);
+    for (size_t r = 0; r < rows; r++)
+      sweep_random_values(*random, w->site.read, from + r, drawn + r * width, 1, width);
+  }
+  be->ops->upload(be, dev_at(g->taps, at * width), drawn ? drawn : w->vector + from * width,
+                  rows * width * sizeof *drawn);
+  free(drawn);
+  return XT_STATUS_OK;
+}
+
+xt_status sweep_upload_vectors(const Group *g, xt_error *error) {
   const SweepConfig *c = g->config;
-  const size_t width = (size_t)g->session->model->config.width;
   for (int k = 0; k < g->count * c->site_count; k++) {
+    const int site = k % c->site_count;
     const size_t instance = g->first + (size_t)(k / c->site_count);
-    const xt_control_input *plan = plan_of(c, instance, k % c->site_count);
+    const xt_control_input *plan = plan_of(c, instance, site);
+    const bool random = c->options->sites[site].control == XT_CONTROL_RANDOM;
     size_t at = (size_t)g->plan_vectors[k];
-    if (!plan || plan_is_shared(c, g->first, instance, k % c->site_count)) continue;
+    if (!plan || plan_is_shared(c, g->first, instance, site)) continue;
     for (size_t w = 0; w < plan->write_count; w++) {
-      const xt_plan_write *write = &plan->writes[w];
-      const size_t rows = (size_t)vector_rows(write, g->session->model->config.layers),
-                   from = write->source_base ? 0 : (size_t)write->source;
-      if (rows)
-        be->ops->upload(be, dev_at(g->taps, at * width), write->vector + from * width,
-                        rows * width * sizeof(float));
+      const size_t rows = (size_t)vector_rows(&plan->writes[w], g->session->model->config.layers);
+      TRY(upload_vector(g, &plan->writes[w], rows, at, random ? &plan->seed : NULL, error));
       at += rows;
     }
   }
+  return XT_STATUS_OK;
 }
 
 /* ---- one response ---------------------------------------------------------------------------- */
@@ -122,20 +145,28 @@ void sweep_upload_vectors(const Group *g) {
 /* The interventions of one transplant, and where their values are. */
 typedef struct Writing {
   const Group *group;
-  const xt_site *site;
-  int prompt;     /* below 0: none */
-  int32_t made;   /* then the row of the value of layer 0, */
-  int32_t stride; /* and rows from a layer's to the next */
+  ValueRows rows;
   void (*put)(void *user, const xt_intervention *put, int32_t value);
   void *user;
 } Writing;
 
 static void put_one(void *user, const xt_intervention *put, int source_layer) {
   const Writing *w = user;
+  const int32_t row = w->rows.first + source_layer * w->rows.step;
   w->put(w->user, put,
-         put->write == XT_TAP_HEADS ? sweep_head_index(w->group, source_layer, w->prompt, put->head)
-         : w->prompt >= 0 ? sweep_tap_index(w->group, w->site->read, source_layer, w->prompt)
-                          : w->made + source_layer * w->stride);
+         put->write == XT_TAP_HEADS ? row * w->group->session->model->config.heads + put->head
+                                    : row);
+}
+
+/* Where the values of a plan's write are; its vector's rows begin at row `vector`. */
+static ValueRows rows_of_write(const Group *g, const xt_plan_write *write, int instance, int site,
+                               int32_t vector) {
+  const xt_tap tap = sweep_read_tap(&write->site);
+  const xt_control control = g->config->options->sites[site].control;
+  if (sweep_takes_source(write)) return sweep_value_rows(g, instance, site, tap);
+  if (write->site.control == XT_CONTROL_SELF || control == XT_CONTROL_SELF)
+    return sweep_prompt_rows(g, tap, g->target_prompt[instance]);
+  return (ValueRows){vector - (write->source_base ? 0 : write->source), 1};
 }
 
 /* Those of a plan whose layers the model has. `w` says the group and whom to call. */
@@ -147,17 +178,11 @@ static void each_of_plan(Writing *w, int instance, int site, int source, int tar
   for (size_t k = 0; k < plan->write_count; k++) {
     const xt_plan_write *write = &plan->writes[k];
     const int from = sweep_plan_layer(write->source_base, write->source, source, target),
-              to = sweep_plan_layer(write->target_base, write->target, source, target),
-              rows = vector_rows(write, c->layers);
-    w->site = &write->site;
-    w->prompt = rows                                     ? -1
-                : write->site.control == XT_CONTROL_SELF ? g->target_prompt[instance]
-                                                         : g->source_prompt[instance];
-    w->made = at - (write->source_base ? 0 : write->source);
-    w->stride = 1;
-    at += rows;
+              to = sweep_plan_layer(write->target_base, write->target, source, target);
+    w->rows = rows_of_write(g, write, instance, site, at);
+    at += vector_rows(write, c->layers);
     if (from >= 0 && to >= 0)
-      xt_site_each_write(w->site, c->layers, c->heads, from, to, put_one, w);
+      xt_site_each_write(&write->site, c->layers, c->heads, from, to, put_one, w);
   }
 }
 
@@ -165,16 +190,12 @@ void sweep_each_write(const Group *g, int instance, int site, int source, int ta
                       void (*put)(void *user, const xt_intervention *put, int32_t value),
                       void *user) {
   const ModelConfig *c = &g->session->model->config;
-  Writing w = {.group = g,
-               .site = &g->config->options->sites[site],
-               .prompt = g->value_prompt[instance * g->config->site_count + site],
-               .put = put,
-               .user = user};
-  if (w.site->from == XT_FROM_PLAN) {
+  const xt_site *one = &g->config->options->sites[site];
+  Writing w = {.group = g, .put = put, .user = user};
+  if (one->from == XT_FROM_PLAN) {
     each_of_plan(&w, instance, site, source, target);
     return;
   }
-  if (w.prompt < 0) w.made = sweep_value_index(g, instance, site, 0);
-  w.stride = g->count;
-  xt_site_each_write(w.site, c->layers, c->heads, source, target, put_one, &w);
+  w.rows = sweep_value_rows(g, instance, site, sweep_read_tap(one));
+  xt_site_each_write(one, c->layers, c->heads, source, target, put_one, &w);
 }

@@ -24,7 +24,7 @@ uint64_t sweep_vector_rows(const SweepConfig *config, int layers, size_t first, 
 /* Fills g->plan_vectors. */
 void sweep_place_vectors(Group *g);
 /* Puts the vectors of plans into g->taps, behind what is made. */
-void sweep_upload_vectors(const Group *g);
+xt_status sweep_upload_vectors(const Group *g, xt_error *error);
 
 /* Calls `put` with each intervention of a response, in order, and with the row of g->taps, of
  * XT_TAP_HEADS of g->heads, that has its value. */

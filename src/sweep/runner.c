@@ -165,10 +165,10 @@ static void list_taps(Pass *p, int e, const SweepRow *row) {
   }
   const xt_site *site = pass_site(p, row);
   const bool heads = site_heads(site) > 0, edits = heads || site->rule != XT_RULE_REPLACE;
-  p->table.column[ROW_FROM][e] = heads ? row->target * g->prompt_count + row->prompt
-                                 : edits
-                                     ? sweep_tap_index(g, site->write, row->target, row->prompt)
-                                     : sweep_value_index(g, row->instance, row->site, row->source);
+  const ValueRows value = sweep_value_rows(g, row->instance, row->site, sweep_read_tap(site));
+  p->table.column[ROW_FROM][e] = heads   ? row->target * g->prompt_count + row->prompt
+                                 : edits ? sweep_tap_index(g, site->write, row->target, row->prompt)
+                                         : value.first + row->source * value.step;
   p->table.column[ROW_TO][e] = site->write == XT_TAP_ATTN
                                    ? input_index(g, row->target, row->prompt)
                                    : sweep_tap_index(g, XT_TAP_MID, row->target, row->prompt);
@@ -309,7 +309,7 @@ static xt_status start_pass(Pass *p, bool first, xt_error *error) {
     if (p->rows[r].join != SWEEP_JOIN_NEVER) p->joining[p->join_count++] = r;
   run_last_tokens(p);
   if (first) TRY(sweep_make_values(p->group, error));
-  if (first) sweep_upload_vectors(p->group);
+  if (first) TRY(sweep_upload_vectors(p->group, error));
   if (first && p->group->config->options->effects) TRY(sweep_set_references(p, error));
   if (p->join_count < p->row_count)
     TRY(start_untouched(p, error)); /* before the others' batch takes the buffers */

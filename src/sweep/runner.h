@@ -20,16 +20,25 @@
 #define SWEEP_GUESSED_SPEED \
   20e9 /* operations per second of one thread, before a speed is measured */
 
-/* How many sites have a control that needs something for each instance. */
+/* What sites need for each instance besides its own two prompts and their taps. A value is one of
+ * all layers, at a tap. */
 typedef struct SweepControls {
-  int prompts; /* another prompt */
-  int made;    /* values that are no prompt's taps */
+  int prompts;          /* other prompts */
+  int made, made_heads; /* values that are no prompt's: of the wide taps, and of XT_TAP_HEADS */
+  /* [site][tap]: 1 + the number of the value that is made, among those of the wide taps or among
+   * those of XT_TAP_HEADS; 0: none */
+  int at[XT_SWEEP_SITES_MOST][XT_TAP_HEADS + 1];
 } SweepControls;
 
 static inline bool sweep_is_made(const xt_site *site) {
   return site->control == XT_CONTROL_RANDOM || site->control == XT_CONTROL_MEAN ||
          (site->control == XT_CONTROL_NONE && site->from != XT_FROM_SOURCE &&
           site->from != XT_FROM_PLAN);
+}
+
+/* What a site, which is no plan, reads. */
+static inline xt_tap sweep_read_tap(const xt_site *site) {
+  return site_heads(site) ? XT_TAP_HEADS : site->read;
 }
 
 /* The number of prompts that a site needs for each instance besides its own. */
@@ -89,19 +98,20 @@ typedef struct Group {
   SweepPrompt *prompts; /* [prompt_count] distinct ones, of targets and sources */
   int prompt_count;
   int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
-  int *value_prompt;     /* [count][sites] of the prompt from which a site's value is read; below 0:
-                        the value is made (controls.c) */
+  int *value_prompt;     /* [count][sites] of the prompt from which a site's values are read, of a
+                        plan those that its writes take of the source; below 0: they are made
+                        (controls.c) */
   int *more_prompts;     /* [count][controls.prompts] those besides the instances' own, by site */
   int32_t *plan_vectors; /* [count][sites] of a plan: the row of `taps` where its vectors begin */
   size_t vector_rows;    /* of all plans */
   PrefixPool prefixes;
   int *reference;        /* [prompt_count] of `references`; below 0: none */
   References references; /* with effects: of the targets and sources */
-  Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts, C], then the
+  Dev taps;  /* of the prompts' last tokens: the four taps [layers, prompts, C], then the
                embeddings [prompts, C], then what is made for controls [sites, layers, count, C], then
               the vectors of plans [vector_rows, C] */
-  Dev heads; /* the same of XT_TAP_HEADS, [layers, prompts, heads, head_dim]; none: no site names heads
-              */
+  Dev heads; /* the same of XT_TAP_HEADS: [layers, prompts, heads, head_dim], then what is made
+                [.., layers, count, heads, head_dim]; none: no site names heads */
   Arena arena;
   xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
   void *user;
@@ -132,14 +142,12 @@ xt_status sweep_run_alone(Group *g, const float *taps, const float *heads, xt_er
 static inline xt_tap sweep_tap(const xt_site *site) {
   return site_heads(site) ? XT_TAP_HEADS : site->write;
 }
-/* The value of a head in g->heads, in rows of [head_dim]. */
-static inline int32_t sweep_head_index(const Group *g, int layer, int prompt, int head) {
-  return (layer * g->prompt_count + prompt) * g->session->model->config.heads + head;
-}
 /* Floats of g->heads. */
 static inline size_t sweep_head_floats(const Group *g) {
   const ModelConfig *c = &g->session->model->config;
-  return (size_t)c->layers * (size_t)g->prompt_count * (size_t)c->heads * (size_t)c->head_dim;
+  const size_t made = (size_t)g->config->controls.made_heads * (size_t)g->count;
+  return (size_t)c->layers * ((size_t)g->prompt_count + made) * (size_t)c->heads *
+         (size_t)c->head_dim;
 }
 
 void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);

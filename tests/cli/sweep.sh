@@ -44,15 +44,21 @@ same "controls: sites" "$("$X" export controls.db | sed 's/.*"site": "\([^"]*\)"
 printf 'Swali la 3:\nJibu:' >target
 "$X" run -m "$model" --threads 1 --source-file target --target-file target --site attn --source-layer 5 --target-layer 1 --json >alone
 same "controls: self is run" "$("$X" export controls.db | grep '"doc_id": "q3".*"site": "attn+self", "source_layer": 5, "target_layer": 1,' | field ids)" "$(object_field transplanted ids <alone)"
-refuses "controls: heads have no random value" 3 "xtransplant sweep: sites: have attn+heads0.2+random, but vectors, means and random vectors are of a module's output, and heads are slices of what enters its projection: they have only the controls self and shuffled" \
-  "$X" sweep $small --pairs pairs.jsonl --site attn --heads 0,2 --control self,random -o new.db
-refuses "controls: heads have no mean" 3 "xtransplant sweep: sites: have attn+heads1+mean, but vectors, means and random vectors are of a module's output, and heads are slices of what enters its projection: they have only the controls self and shuffled" \
-  "$X" sweep $small --pairs pairs.jsonl --site attn --heads 1 --control mean -o new.db
-run "$X" sweep $small --pairs pairs.jsonl --site attn --heads 0,2 --control self,shuffled -o new.db --dry-run
-prints "controls: those that heads have" '^sites +attn\+heads0\.2,attn\+heads0\.2\+self,attn\+heads0\.2\+shuffled$'
+run "$X" sweep $small --pairs pairs.jsonl --site attn --heads 0,2 --control self,shuffled,random,mean -o new.db --dry-run
+prints "controls: heads have them all" '^sites +attn\+heads0\.2,attn\+heads0\.2\+self,attn\+heads0\.2\+shuffled,attn\+heads0\.2\+random,attn\+heads0\.2\+mean$'
+# a plan of one transplant has the controls of its site, and one of all heads those of the module's output where that is a mean
 echo '[{"name": "x", "writes": [{"site": "attn", "source_layer": "i", "target_layer": "j"}]}]' >plan.json
-refuses "controls: plans have none" 2 "xtransplant sweep: --control: cannot be combined with --plan, whose interventions may write values of several places, for which no one value can stand; run the controls of sites without it, into the same file" \
-  "$X" sweep $small --pairs pairs.jsonl --site attn --control self --plan plan.json -o new.db
+run "$X" sweep $small $pairs --site attn --control self,shuffled,random,mean --plan plan.json --source-layers 1,5 --target-layers 0,3 -o plan.db
+expect "controls: a plan" 0
+"$X" export plan.db >out
+for control in self shuffled random mean; do
+  same "controls: a plan's $control is its site's" "$(grep "\"site\": \"plan\.x\.[0-9a-f]*+$control\"" out | field ids)" "$(grep "\"site\": \"attn+$control\"" out | field ids)"
+done
+run "$X" report plan.db
+prints "controls: a plan's are in the table" 'plan\.x\.[0-9a-f]*\+random'
+echo '[{"name": "x", "writes": [{"site": "attn+self", "source_layer": "i", "target_layer": "j"}]}]' >plan.json
+refuses_like "controls: a plan without a source" 3 "xtransplant sweep: controls: have random, which stands for values of the source prompt and for vectors, and the plan x.* writes none" \
+  "$X" sweep $small --pairs pairs.jsonl --control random --plan plan.json -o new.db
 same "refused controls leave nothing" "$(ls new.db* 2>/dev/null)" ""
 # rules, spans and positions: variants of each site, beside what is there, and what run gives
 cp whole.db ways.db

@@ -34,7 +34,7 @@ static void controls_open(Fixture *f, const char *path, int threads) {
     for (int i = 0; i < INSTANCES; i++)
       f->controls[i][s] = (xt_control_input){.ids = prompts[others[i]],
                                              .count = counts[others[i]],
-                                             .values = f->values,
+                                             .means = {[XT_TAP_BLOCK] = f->values},
                                              .seed = UINT64_C(0x123456789) * (unsigned)(s + i)};
 }
 
@@ -143,7 +143,7 @@ static void test_inputs(void **state) {
   xt_sweep_plan plan, more;
   Results none = {0};
   controls_open(&f, NULL, 1);
-  f.controls[1][5].values = NULL;
+  f.controls[1][5].means[XT_TAP_BLOCK] = NULL;
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &more, &error));
   f.options.site_count = 1;
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
@@ -155,10 +155,10 @@ static void test_inputs(void **state) {
     xt_control_input input;
     const char *message;
   } wrong[] = {{1, 5, {.ids = prompts[0], .count = 1}, "mean of instance 1"},
-               {2, 2, {.values = f.values}, ""}};
+               {2, 2, {.means = {[XT_TAP_BLOCK] = f.values}}, ""}};
   for (size_t k = 0; k < 2; k++) {
     const xt_control_input before = f.controls[wrong[k].instance][wrong[k].site];
-    f.controls[1][5].values = f.values;
+    f.controls[1][5].means[XT_TAP_BLOCK] = f.values;
     f.controls[wrong[k].instance][wrong[k].site] = wrong[k].input;
     assert_int_equal(
         xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none, NULL, &error),

@@ -351,7 +351,8 @@ static void test_plan(void **state) {
       {.from = XT_FROM_VECTOR, .label = "a+b"},
       {.heads = {1 << 4}}, /* the model has 4 */
       {.heads = {1}, .write = XT_TAP_FFN},
-      {.heads = {1}, .control = XT_CONTROL_RANDOM},
+      {.heads = {1}, .from = XT_FROM_VECTOR, .label = "x"},
+      {.heads = {1}, .from = XT_FROM_LANGS, .label = "a.b", .control = XT_CONTROL_SHUFFLED},
       {.from = XT_FROM_LANGS, .label = "a.b", .control = XT_CONTROL_MEAN},
       {.from = XT_FROM_PLAN, .label = "x"},
       {.from = XT_FROM_PLAN, .positions = XT_POSITIONS_ALL},

@@ -178,14 +178,15 @@ static const char *const site_names[] = {
     "f:a+shuffled7", "attn-released", "attn+add2", "ffn+blend0.5", "a:m+add-1.5", "attn+add0",
     "attn+span2", "ffn+add0.10000001+span256+all+self", "block+generated",
     "f:o+blend1000000+span12+generated+random9", "attn+add1e-06", "attn+heads0",
-    "attn+heads0.3.8-11+add2+generated+self", "attn+heads255", "plan.x-1.0a", "ffn+langs.de.fr-x+add2",
+    "attn+heads0.3.8-11+add2+generated+self", "attn+heads255", "plan.x-1.0a", "plan.x+self", "plan.x.1+random7",
+    "attn+langs.a.b+heads0+random", "ffn+langs.de.fr-x+add2",
     "f:o+vector.a_b.1f+random3", "attn+all"};
 static const char *const no_sites[] = {
     "", "attn+", "attn+none", "+self", "attn+self2", "ffn+mean0", "ffn+mean01", "ffn+random-1",
     "ffn+self+mean", "ffn+random4294967296", "attn-", "a:x", "attn+add", "attn+add+2",
     "attn+add2.0", "attn+add02", "attn+addinf", "attn+add2000000", "attn+replace1", "attn+span1",
     "attn+span", "attn+span257", "attn+last", "attn+all+all", "attn+span2+add2", "attn+self+all",
-    "plan.", "plan.x+self", "plan.x+all", "attn+plan.x", "attn+add2+", "attn+add-0", "attn+add1e+06", "attn+blend2+add2", "attn+heads",
+    "plan.", "plan.x+", "plan.x+self2", "plan.x+add2", "plan.x+self+random", "plan.x+all", "attn+plan.x", "attn+add2+", "attn+add-0", "attn+add1e+06", "attn+blend2+add2", "attn+heads",
     "attn+heads3.0", "attn+heads256", "attn+heads0-0", "attn+heads00", "attn+heads1.2",
     "attn+heads1..3", "attn+heads2-1", "attn+langs.", "attn+vector.a b", "attn+add2+heads1"};
 /* clang-format on */

@@ -23,13 +23,18 @@ static const char *const names[] = {"attn+random2",
                                     "attn+langs.de.fr+random",
                                     "block+vector.v.0+blend0.5+all",
                                     "plan.two.0",
-                                    "attn"};
+                                    "attn",
+                                    "attn+heads0.2+random3",
+                                    "plan.two.0+random",
+                                    "plan.two.0+shuffled",
+                                    "plan.two.0+mean2",
+                                    "plan.two.0+self"};
 #define SITES (sizeof names / sizeof *names)
-#define PLAN 6
+#define PLAN 6 /* which the job adds behind the others */
 static xt_site ways[SITES];
 static xt_plan_write writes[3];
 static float *vector; /* [LAYERS][width] */
-static size_t width;
+static size_t width, head_dim;
 static xt_job *values; /* that gives what the sites write */
 
 static xt_job_options job_options(void) {
@@ -70,6 +75,7 @@ static int start(void **state) {
   for (size_t s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(names[s], &ways[s], &error));
   xt_model_get_info(model, &info);
   width = (size_t)info.width;
+  head_dim = (size_t)info.head_dim;
   vector = malloc(LAYERS * width * sizeof *vector);
   for (size_t c = 0; c < LAYERS * width; c++) vector[c] = sinf((float)c);
   writes[0] = (xt_plan_write){.source_base = XT_LAYER_SOURCE, .target_base = XT_LAYER_TARGET};
@@ -103,7 +109,8 @@ static void value_of(const char *prompt, xt_tap tap, int layer, float *out) {
   const Encoded e = encode(prompt);
   ASSERT_OK(
       xt_session_capture(session, &(xt_request){.ids = e.ids, .count = e.count}, &taps, &error));
-  memcpy(out, xt_taps_get(taps, tap, layer), width * sizeof *out);
+  memcpy(out, xt_taps_get(taps, tap, layer),
+         (tap == XT_TAP_HEADS ? 3 * head_dim : width) * sizeof *out);
   xt_taps_free(taps);
   free(e.ids);
 }
@@ -123,26 +130,53 @@ static uint64_t next(uint64_t *state) {
   return z ^ (z >> 31);
 }
 
-static double length_of(const float *value) {
+static double length_of(const float *value, size_t size) {
   double sum = 0;
-  for (size_t c = 0; c < width; c++) sum += (double)value[c] * (double)value[c];
+  for (size_t c = 0; c < size; c++) sum += (double)value[c] * (double)value[c];
   return sqrt(sum);
 }
 
-/* docs/REPRODUCE.md says which numbers: of tap attn, number 4 l of the seed's stream. */
-static void random_of(int q, size_t s, int layer, float *value) {
-  const double length = length_of(value);
-  uint64_t state = values->controls[(size_t)q * SITES + s].seed;
-  for (int k = 0; k < 4 * layer; k++) next(&state);
+/* docs/REPRODUCE.md says which numbers: of tap t, from number 4 l + t of the seed's stream on. */
+static void draw(int q, size_t s, int place, float *value, size_t parts, size_t size) {
+  uint64_t state = values->controls[(size_t)q * SITES + s - (s > PLAN)].seed;
+  for (int k = 0; k < place; k++) next(&state);
   uint64_t stream = next(&state);
-  for (size_t c = 0; c < width; c++) value[c] = (float)(__builtin_popcountll(next(&stream)) - 32);
-  const double drawn = length_of(value);
-  for (size_t c = 0; c < width; c++) value[c] = (float)((double)value[c] * (length / drawn));
+  for (; parts-- > 0; value += size) {
+    const double length = length_of(value, size);
+    for (size_t c = 0; c < size; c++) value[c] = (float)(__builtin_popcountll(next(&stream)) - 32);
+    const double drawn = length_of(value, size);
+    for (size_t c = 0; c < size; c++) value[c] = (float)((double)value[c] * (length / drawn));
+  }
+}
+
+static void random_of(int q, size_t s, int layer, float *value) {
+  draw(q, s, 4 * layer, value, 1, width);
+}
+
+/* Of the plan: shuffled and mean take the other question's, self the target's in place of the vector's,
+ * too. */
+static size_t list_plan(int q, size_t s, float *room, xt_intervention *out) {
+  float *second = room + width, *third = second + width;
+  value_of(s == 12 ? asked[q] : own[s == 10 || s == 11 ? !q : q], XT_TAP_ATTN, SOURCE, room);
+  value_of(asked[q], XT_TAP_FFN, 4, third);
+  if (s == 12)
+    value_of(asked[q], XT_TAP_BLOCK, 3, second);
+  else
+    memcpy(second, vector + 3 * width, width * sizeof *second);
+  if (s == 9) random_of(q, 9, SOURCE, room);
+  if (s == 9) draw(q, 9, 4 * 3 + 3, second, 1, width);
+  out[1] = (xt_intervention){.write = XT_TAP_BLOCK, .layer = TARGET + 2, .rule = XT_RULE_ADD};
+  out[1].position = out[2].position = XT_POSITION_LAST;
+  out[1].alpha = 0.5F;
+  out[1].value = second;
+  out[2] = (xt_intervention){.write = XT_TAP_FFN, .layer = TARGET + 3, .value = third};
+  out[2].position = XT_POSITION_LAST;
+  return 3;
 }
 
 /* The interventions of question q at a site, with values in room. */
 static size_t list(int q, size_t s, float *room, xt_intervention *out) {
-  float *second = room + width, *third = second + width;
+  float *second = room + width;
   *out = (xt_intervention){.layer = TARGET, .position = XT_POSITION_LAST, .value = room};
   switch (s) {
     case 0:
@@ -173,16 +207,19 @@ static size_t list(int q, size_t s, float *room, xt_intervention *out) {
       out->alpha = 0.5F;
       out->value = vector + SOURCE * width;
       return 1;
+    case 8:
+      value_of(own[q], XT_TAP_HEADS, SOURCE, room);
+      draw(q, 8, 4 * SOURCE, room, 3, head_dim);
+      out->write = XT_TAP_HEADS;
+      out[1] = out[0];
+      out[1].head = 2;
+      out[1].value = room + 2 * head_dim;
+      return 2;
     case PLAN:
-      value_of(own[q], XT_TAP_ATTN, SOURCE, room);
-      value_of(asked[q], XT_TAP_FFN, 4, third);
-      out[1] = (xt_intervention){.write = XT_TAP_BLOCK, .layer = TARGET + 2, .rule = XT_RULE_ADD};
-      out[1].position = out[2].position = XT_POSITION_LAST;
-      out[1].alpha = 0.5F;
-      out[1].value = vector + 3 * width;
-      out[2] = (xt_intervention){.write = XT_TAP_FFN, .layer = TARGET + 3, .value = third};
-      out[2].position = XT_POSITION_LAST;
-      return 3;
+    case 9:
+    case 10:
+    case 11:
+    case 12: return list_plan(q, s, room, out);
     default: value_of(own[q], XT_TAP_ATTN, SOURCE, room); return 1;
   }
 }
@@ -279,7 +316,8 @@ static void are_those_of_one_text(void **state) {
   assert_int_equal(seen.scored, 2 * (1 + SITES));
   for (int q = 0; q < 2; q++) /* so that the comparison says something */
     for (size_t s = 0; s < SITES; s++)
-      for (size_t o = 0; o < s; o++) assert_true(seen.sums[q][s] != seen.sums[q][o]);
+      for (size_t o = 0; o < s; o++) /* of two questions, mean takes what shuffled takes */
+        assert_true((seen.sums[q][s] != seen.sums[q][o]) == !(s == 11 && o == 10));
   assert_int_equal(work_of(&with).runs, 0);
 }
 

@@ -352,16 +352,11 @@ static int check_usage(const Cli *cli, const SweepArguments *a, Shard *shard) {
   if (wrong_chat) return wrong_chat;
   const int wrong_questions = job_usage(cli, a);
   if (wrong_questions) return wrong_questions;
-  static const char *const of_sites[] = {"control", "rule",      "alpha",  "span",
-                                         "heads",   "positions", "vector", "source-langs"};
+  static const char *const of_sites[] = {"rule",      "alpha",  "span",        "heads",
+                                         "positions", "vector", "source-langs"};
   for (size_t k = 0; k < sizeof of_sites / sizeof *of_sites; k++)
     if (a->plan && !a->sites.count && option_is_given(cli, of_sites[k]))
       return cli_usage(cli, "--%s: has no effect on --plan; give --site too", of_sites[k]);
-  if (a->plan && a->controls)
-    return cli_usage(cli,
-                     "--control: cannot be combined with --plan, whose interventions may write "
-                     "values of several places, for which no one value can stand; run the "
-                     "controls of sites without it, into the same file");
   const int idle = sampling_usage(cli, a->samples);
   if (idle) return idle;
   return shard_read(cli, a->shard, shard);

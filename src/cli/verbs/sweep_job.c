@@ -298,12 +298,19 @@ done:
   return status;
 }
 
-/* Whether the arguments say what a site of a results file writes. Plans are looked for one by one. */
+static bool has_plan(const SweepJob *job, const char *label) {
+  for (size_t e = 0; e < job->plan.count; e++)
+    if (strcmp(job->plan.entries[e].label, label) == 0) return true;
+  return false;
+}
+
+/* Whether the arguments say what a site of a results file writes. Plans themselves are looked for one
+ * by one (find_plans). */
 static bool is_said(const SweepJob *job, const xt_site *site, const char *langs) {
   switch (site->from) {
     case XT_FROM_VECTOR: return job->vector.vector && strcmp(site->label, job->vector.label) == 0;
     case XT_FROM_LANGS: return strcmp(site->label, langs) == 0;
-    case XT_FROM_PLAN: return false;
+    case XT_FROM_PLAN: return site->control && has_plan(job, site->label);
     default: return site->control > XT_CONTROL_SELF;
   }
 }
