@@ -38,6 +38,17 @@ printf '{"id": "a", "lang": "sw", "source": "Hi", "target": "Jambo"}\n' >pairs.j
 sweep="$X sweep -m chat --pairs pairs.jsonl --site ffn --source-layers 0 --target-layers 0 -n 1 --quiet"
 run $sweep --chat --date 2026-05-17 -o chat.db
 expect "sweep --chat" 0
+# select runs the questions in the chat template, too, and finds those that a sweep has run so
+select="$X select -m chat --pairs pairs.jsonl --site ffn --strategy coarse -n 1"
+cp chat.db select.db
+run $select --chat --date 2026-05-17 -o select.db
+expect "select --chat" 0
+same "select --chat has nothing to run" "$(grep -c 'responses added' err)" 0
+run $select --chat --date 2026-05-17 -o chosen.db
+same "select --chat runs the same" "$("$X" export chosen.db)" "$("$X" export chat.db)"
+run $select -o select.db
+expect "select without --chat refuses the file" 3
+refuses_like "select --chat of a file's own questions" 2 "xtransplant select: --chat: needs --task and --data, or --pairs; .*" "$X" select -m chat --strategy coarse --chat -o chat.db
 run $sweep -o raw.db
 printf '{"id": "a", "lang": "sw", "source": "<user>Hi\\n<assistant>17 May 2026", "target": "<user>Jambo\\n<assistant>17 May 2026"}\n' >rendered.jsonl
 run $sweep --chat --date 2026-05-17 -o chat.db

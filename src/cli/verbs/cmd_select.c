@@ -112,11 +112,8 @@ static const Option options[] = {
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(SelectArguments, bool, by_language),
      .help = "print a row for each language, besides the one for all languages together"},
-    {.name = "cot",
-     .type = OPTION_FLAG,
-     .field = OPTION_FIELD(SelectArguments, bool, sweep.cot),
-     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens "
-             "by default"},
+    OPTION_COT(SelectArguments, sweep.cot),
+    OPTIONS_CHAT(SelectArguments, sweep.chat),
     OPTION_MAX_NEW_TOKENS(SelectArguments, sweep.max_new_tokens),
     OPTION_PENALTY(SelectArguments, sweep.penalty),
     {.name = "max-rows",
@@ -178,6 +175,11 @@ static int read_strategies(const Cli *cli, Select *s) {
 
 static int check_usage(const Cli *cli, const SelectArguments *a) {
   const SweepArguments *s = &a->sweep;
+  const int wrong_chat = chat_usage(cli, &s->chat);
+  if (wrong_chat) return wrong_chat;
+  if (s->chat.chat && !s->has_task && !s->pairs)
+    return cli_usage(cli, "--chat: needs --task and --data, or --pairs; the questions of a results "
+                          "file have the prompts that they were run with");
   if (s->pairs && (s->has_task || s->data))
     return cli_usage(cli, "--pairs: cannot be combined with --%s", s->has_task ? "task" : "data");
   if (s->pairs && s->pivot)
