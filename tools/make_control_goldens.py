@@ -36,23 +36,26 @@ def splitmix(state):
     return state, z ^ (z >> 31)
 
 
-def random_like(value, seed, tap, layer):
-    """A vector of random direction, as long as `value` (include/xtransplant/sweep.h)."""
+def random_like(values, seed, tap, layer):
+    """Vectors of random direction, each as long as one of `values` (include/xtransplant/sweep.h)."""
     for _ in range(len(TAPS) * layer + TAPS.index(tap) + 1):
         seed, begin = splitmix(seed)
-    out = []
-    for _ in range(len(value)):
-        begin, number = splitmix(begin)
-        out.append(bin(number).count("1") - 32)
-    direction = torch.tensor(out, dtype=torch.float64)
-    return (direction * (value.double().norm() / direction.norm())).float()
+    made = []
+    for value in values:
+        out = []
+        for _ in range(len(value)):
+            begin, number = splitmix(begin)
+            out.append(bin(number).count("1") - 32)
+        direction = torch.tensor(out, dtype=torch.float64)
+        made.append((direction * (value.double().norm() / direction.norm())).float())
+    return torch.stack(made)
 
 
 def case(model, taps, prompts, control, site, i, j):
     read, write = SITES[site]
     value = {"self": lambda: taps["p2"][read][i], "shuffled": lambda: taps["p3"][read][i],
              "mean": lambda: ((taps["p0"][read][i].double() + taps["p3"][read][i].double()) / 2).float(),
-             "random": lambda: random_like(taps["p1"][read][i], SEED, read, i)}[control]()
+             "random": lambda: random_like(taps["p1"][read][i][None], SEED, read, i)[0]}[control]()
     out = greedy(model, prompts["p2"], [Edit(write, j, value)], count=NEW)
     if min(out.margins) < LEAST_MARGIN:
         return None
@@ -91,9 +94,16 @@ def capture_heads(model, ids):
     return [one.view(model.config.num_attention_heads, -1) for one in kept]
 
 
-def of_heads(model, values, prompts, how, i, j):
+def controlled_heads(heads, control):
+    """What the heads give at each layer, under a control."""
+    mean = lambda: [((a.double() + b.double()) / 2).float() for a, b in zip(heads["p0"], heads["p3"])]
+    drawn = lambda: [random_like(one, SEED, "attn", layer) for layer, one in enumerate(heads["p1"])]
+    return {"": lambda: heads["p1"], "self": lambda: heads["p2"], "shuffled": lambda: heads["p3"], "mean": mean, "random": drawn}[control]()
+
+
+def of_heads(model, given, prompts, how, control, i, j):
     heads, rule, alpha, span, positions = how
-    layers = len(layers_of(model))
+    values, layers = controlled_heads(given, control), len(layers_of(model))
     edits = [Edit("heads", j + k, values[i + k], rule=rule, alpha=alpha, positions={"last": "one"}.get(positions, positions), heads=heads)
              for k in range(span) if i + k < layers and j + k < layers]
     out = greedy(model, prompts["p2"], edits, count=NEW)
@@ -101,7 +111,7 @@ def of_heads(model, values, prompts, how, i, j):
         return None
     runs = "0-3" if len(heads) == 4 else ".".join(map(str, heads))
     name = f"attn+heads{runs}" + (f"+{rule}{alpha:g}" if rule != "replace" else "") + (f"+span{span}" if span > 1 else "") + \
-        (f"+{positions}" if positions != "last" else "")
+        (f"+{positions}" if positions != "last" else "") + (f"+{control}" if control else "")
     return {"site": name, "source_layer": i, "target_layer": j, "ids": out.ids, "margins": [round(m, 5) for m in out.margins]}
 
 
@@ -114,10 +124,11 @@ def main():
             prompts = {p["name"]: p["ids"] for p in json.load(file)["prompts"]}
         taps, layers = {p: capture(model, ids) for p, ids in prompts.items()}, len(layers_of(model))
         places = [(0, layers - 1), (layers - 1, 0), (1, 1), (layers // 2, layers // 2 - 1)]
-        values = capture_heads(model, prompts["p1"])
+        heads = {p: capture_heads(model, prompts[p]) for p in ("p0", "p1", "p2", "p3")}
         kinds = [(case, (taps, prompts, control, site)) for control in ("self", "shuffled", "mean", "random") for site in SITES_SWEPT]
         kinds += [(way, (taps, prompts, how, site)) for n, how in enumerate(WAYS) for k, site in enumerate(SITES_SWEPT) if (n + k) % 2 == 0]
-        kinds += [(of_heads, (values, prompts, how)) for how in HEADS]
+        kinds += [(of_heads, (heads, prompts, how, "")) for how in HEADS]
+        kinds += [(of_heads, (heads, prompts, HEADS[n % 3], control)) for n, control in enumerate(("self", "shuffled", "mean", "random", "mean", "random"))]
         some = [make(model, *what, i, j)
                 for n, (make, what) in enumerate(kinds) for k, (i, j) in enumerate(places) if name in WHOLE or k == (n + n // 4) % 4]
         kept = [x for x in some if x]

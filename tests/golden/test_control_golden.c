@@ -73,15 +73,20 @@ static xt_status compare(void *user, const xt_sweep_response *r, xt_error *error
   return XT_STATUS_OK;
 }
 
-static const float *mean_of(xt_session *session, const Golden *g, xt_tap tap,
-                            const xt_model_info *info, float *out) {
+static size_t tap_size(const xt_model_info *info, xt_tap tap) {
+  return (size_t)info->layers *
+         (size_t)(tap == XT_TAP_HEADS ? info->heads * info->head_dim : info->width);
+}
+
+static float *mean_of(xt_session *session, const Golden *g, xt_tap tap, const xt_model_info *info) {
+  float *out = calloc(tap_size(info, tap), sizeof *out);
   xt_error error;
   xt_taps *taps[2];
   for (int k = 0; k < 2; k++) {
     const xt_request request = {.ids = g->ids[2 + k], .count = g->counts[2 + k]};
     ASSERT_OK(xt_session_capture(session, &request, &taps[k], &error));
   }
-  for (int c = 0; c < info->layers * info->width; c++)
+  for (size_t c = 0; c < tap_size(info, tap); c++)
     out[c] = (float)(((double)xt_taps_get(taps[0], tap, 0)[c] +
                       (double)xt_taps_get(taps[1], tap, 0)[c]) /
                      2);
@@ -98,7 +103,7 @@ static void check_model(const json_t *entry) {
   xt_session *session;
   xt_model_info info;
   xt_control_input controls[SITES];
-  float *means[XT_TAP_COUNT];
+  float *means[XT_TAP_HEADS + 1];
   char path[512];
   snprintf(path, sizeof path, XT_SOURCE_DIR "/tests/golden/models/%s",
            json_string_value(json_object_get(entry, "model")));
@@ -107,16 +112,14 @@ static void check_model(const json_t *entry) {
   xt_model_get_info(model, &info);
   read_ids(&g);
   read_sites(&g);
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++) {
-    means[tap] = calloc((size_t)(info.layers * info.width), sizeof **means);
-    mean_of(session, &g, (xt_tap)tap, &info, means[tap]);
-  }
-  for (size_t s = 0; s < g.site_count; s++)
+  for (xt_tap tap = 0; tap <= XT_TAP_HEADS; tap++) means[tap] = mean_of(session, &g, tap, &info);
+  for (size_t s = 0; s < g.site_count; s++) {
     controls[s] =
         (xt_control_input){.ids = g.ids[2],
                            .count = g.counts[2],
-                           .values = means[g.sites[s].read],
                            .seed = (uint64_t)json_integer_value(json_object_get(entry, "seed"))};
+    memcpy(controls[s].means, means, sizeof means);
+  }
   const xt_instance instance = {.source = g.ids[0],
                                 .source_count = g.counts[0],
                                 .target = g.ids[1],
@@ -137,7 +140,7 @@ static void check_model(const json_t *entry) {
   assert_int_equal(g.compared, cases);
   assert_true(cases >= 35);
   all_cases += cases;
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++) free(means[tap]);
+  for (int tap = 0; tap <= XT_TAP_HEADS; tap++) free(means[tap]);
   xt_session_free(session);
   xt_model_close(model);
 }
@@ -148,7 +151,7 @@ static void test_controls(void **state) {
   json_t *root = json_load_file(XT_SOURCE_DIR "/tests/golden/controls.json", 0, &error);
   assert_int_equal(json_array_size(root), 14);
   for (size_t k = 0; k < json_array_size(root); k++) check_model(json_array_get(root, k));
-  assert_int_equal(all_cases, 826);
+  assert_int_equal(all_cases, 962);
   json_decref(root);
 }
 
