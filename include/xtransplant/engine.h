@@ -233,6 +233,10 @@ XT_API xt_status xt_session_generate(xt_session *session, const xt_request *requ
  * The caller frees *out with xt_taps_free. */
 XT_API xt_status xt_session_capture(xt_session *session, const xt_request *request, xt_taps **out,
                                     xt_error *error);
+/* The same of `n` prompts, which run together, with the same bits; out: [n]. On failure all are NULL.
+ * All taps are in memory at once. */
+XT_API xt_status xt_session_capture_all(xt_session *session, const xt_request *requests, size_t n,
+                                        xt_taps **out, xt_error *error);
 XT_API void xt_taps_free(xt_taps *taps);
 
 /* [width], of XT_TAP_HEADS [heads][head_dim]; borrowed; NULL when layer or tap is out of range. The

@@ -23,34 +23,16 @@ typedef struct Prompt {
   size_t count;
 } Prompt;
 
+#define PROMPTS_TOGETHER 64 /* whose taps are in memory at once */
+
 typedef struct Reader {
   xt_states *states;
   xt_session *session;
   int layers[STATE_COUNT];
-  size_t capacity, value_capacity;
+  size_t capacity, prompt_capacity;
   Arena arena;
   Prompt *prompts; /* [states->count] */
-  size_t prompt_capacity;
 } Reader;
-
-/* The activations of the newest question: those of an earlier one with the same source prompt, as a
- * question has in each language, or what the prompt gives. */
-static xt_status read_activations(Reader *r, Prompt p, float *out, xt_error *error) {
-  const xt_states *s = r->states;
-  const size_t numbers = STATE_COUNT * s->width;
-  for (size_t i = 0; i < s->count; i++) {
-    const Prompt *q = &r->prompts[i];
-    if (ids_compare(q->ids, q->count, p.ids, p.count) != 0) continue;
-    memcpy(out, s->values + i * numbers, numbers * sizeof *out);
-    return XT_STATUS_OK;
-  }
-  xt_taps *taps;
-  TRY(xt_session_capture(r->session, &(xt_request){.ids = p.ids, .count = p.count}, &taps, error));
-  for (int k = 0; k < STATE_COUNT; k++, out += s->width)
-    memcpy(out, xt_taps_get(taps, XT_TAP_BLOCK, r->layers[k]), s->width * sizeof *out);
-  xt_taps_free(taps);
-  return XT_STATUS_OK;
-}
 
 static xt_status read_question(void *user, int64_t number, const int32_t *ids, size_t count,
                                xt_error *error) {
@@ -58,14 +40,61 @@ static xt_status read_question(void *user, int64_t number, const int32_t *ids, s
   xt_states *s = r->states;
   int32_t *copy;
   TRY(MEM_GROW(&s->questions, &r->capacity, s->count + 1, error));
-  TRY(MEM_GROW(&s->values, &r->value_capacity, (s->count + 1) * STATE_COUNT * s->width, error));
   TRY(MEM_GROW(&r->prompts, &r->prompt_capacity, s->count + 1, error));
   TRY(ARENA_ALLOC(&r->arena, &copy, count, error));
   memcpy(copy, ids, count * sizeof *ids);
   r->prompts[s->count] = (Prompt){copy, count};
-  TRY(read_activations(r, r->prompts[s->count], s->values + s->count * STATE_COUNT * s->width,
-                       error));
   s->questions[s->count++] = number;
+  return XT_STATUS_OK;
+}
+
+/* The first question with the source prompt of question i, as one has in each language. */
+static size_t first_with_prompt(const Reader *r, size_t i) {
+  const Prompt *p = r->prompts;
+  size_t k = 0;
+  while (ids_compare(p[k].ids, p[k].count, p[i].ids, p[i].count) != 0) k++;
+  return k;
+}
+
+static float *state_of_question(const xt_states *s, size_t question) {
+  return s->values + question * STATE_COUNT * s->width;
+}
+
+/* Runs the prompts of questions `which`. */
+static xt_status read_some(const Reader *r, const size_t *which, size_t n, xt_error *error) {
+  const xt_states *s = r->states;
+  xt_request requests[PROMPTS_TOGETHER];
+  xt_taps *taps[PROMPTS_TOGETHER];
+  for (size_t k = 0; k < n; k++)
+    requests[k] =
+        (xt_request){.ids = r->prompts[which[k]].ids, .count = r->prompts[which[k]].count};
+  TRY(xt_session_capture_all(r->session, requests, n, taps, error));
+  for (size_t k = 0; k < n; k++) {
+    float *to = state_of_question(s, which[k]);
+    for (int l = 0; l < STATE_COUNT; l++, to += s->width)
+      memcpy(to, xt_taps_get(taps[k], XT_TAP_BLOCK, r->layers[l]), s->width * sizeof *to);
+    xt_taps_free(taps[k]);
+  }
+  return XT_STATUS_OK;
+}
+
+/* The activations of all questions. */
+static xt_status read_activations(const Reader *r, xt_error *error) {
+  xt_states *s = r->states;
+  const size_t numbers = STATE_COUNT * s->width;
+  size_t which[PROMPTS_TOGETHER], n = 0;
+  TRY(MEM_ALLOC(&s->values, s->count * numbers, error));
+  for (size_t i = 0; i < s->count; i++) {
+    if (first_with_prompt(r, i) == i) which[n++] = i;
+    if (n < PROMPTS_TOGETHER && i + 1 < s->count) continue;
+    TRY(read_some(r, which, n, error));
+    n = 0;
+  }
+  for (size_t i = 0; i < s->count; i++) {
+    const size_t first = first_with_prompt(r, i);
+    if (first < i)
+      memcpy(state_of_question(s, i), state_of_question(s, first), numbers * sizeof *s->values);
+  }
   return XT_STATUS_OK;
 }
 
@@ -81,6 +110,7 @@ xt_status xt_states_create(xt_store *store, const xt_model *model, xt_states **o
   r.states->width = (size_t)info.width;
   xt_status status = xt_session_create(model, &r.session, error);
   if (!status) status = store_read_source_ids(store, read_question, &r, error);
+  if (!status) status = read_activations(&r, error);
   xt_session_free(r.session);
   arena_free(&r.arena);
   free(r.prompts);

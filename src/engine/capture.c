@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The taps of one prompt's last token, and their file. */
+/* The taps of prompts' last tokens, and their file. Prompts are sorted by their inner positions, so
+ * that what they share is run once (prefixes.h); their last tokens are then one batch. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/text_buffer.h"
@@ -62,77 +64,224 @@ static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps 
   return status;
 }
 
-/* The last token as a batch of one row, every tap captured into `store` [XT_TAP_COUNT, layers, C],
- * and the heads into `heads`. */
-static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix *prefix,
-                              RowTable *t, Dev store, Dev heads, xt_taps *taps, xt_error *error) {
-  const ModelConfig *c = &s->model->config;
-  const BackendOps *ops = s->backend->ops;
-  Forward *f = &s->forward;
-  const int inner = (int)r->count - 1;
-  rows_begin(t, 1, 1);
-  rows_place(t, 0, prefix, inner, 0, r->ids[inner], 0);
-  for (size_t i = 0; i < r->intervention_count; i++)
-    if (intervention_is_at(r, &r->interventions[i], (size_t)inner))
-      rows_edit(t, 0, &r->interventions[i], (int32_t)i);
-  rows_upload(t);
-  Batch batch = rows_batch(t, 0, 1);
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    batch.capture[tap] = dev_at(store, (size_t)tap * (size_t)c->layers * (size_t)c->width);
-  batch.capture_heads = heads;
-  forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), 1);
-  ops->download(s->backend, taps->embed, forward_x(f, 0), (size_t)c->width * sizeof(float));
-  forward_layers(f, &batch);
-  ops->download(s->backend, taps->logits, forward_logits(f, forward_x(f, 0), 1),
-                (size_t)c->vocab * sizeof(float));
-  ops->download(s->backend, taps->values, store,
-                XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width * sizeof(float));
-  ops->download(s->backend, taps->heads, heads,
-                (size_t)c->layers * (size_t)taps->head_width * sizeof(float));
-  return ops->status(s->backend, error);
+/* ---- many prompts ---------------------------------------------------------------------------- */
+
+/* Prompts whose last tokens are run together: enough for the products, and few enough that what is
+ * kept of all layers stays small. */
+#define CAPTURED_TOGETHER 64
+
+typedef struct Key {
+  PrefixKey prefix;
+  size_t index; /* of the request */
+} Key;
+
+typedef struct Wave {
+  xt_session *session;
+  const Key *keys;
+  int rows;
+  xt_taps **out; /* of all requests */
+  PrefixPool prefixes;
+  EditValues values;
+  RowTable table;
+  Dev store, heads; /* [XT_TAP_COUNT, layers, rows, C], [layers, rows, head_width] */
+  float *host;      /* either of them, as read back; or the embeddings */
+} Wave;
+
+static int compare_keys(const void *a, const void *b) {
+  const Key *x = a, *y = b;
+  const int order = prefix_compare(&x->prefix, &y->prefix);
+  return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, xt_error *error) {
-  const ModelConfig *c = &s->model->config;
-  Backend *be = s->backend;
-  const size_t row = (size_t)c->width * sizeof(float);
-  PrefixPool prefixes = {0};
-  RowTable table = {0};
-  Dev store = {0}, heads = {0};
-  EditValues values = {0};
-  xt_taps *taps = NULL;
-  *out = NULL;
-  TRY(request_check(s->model, r, 0, 1, error));
-  xt_status status;
-  TRY_DONE(taps_create(c, r, &taps, error));
-  TRY_DONE(be->ops->alloc(be, XT_TAP_COUNT * (size_t)c->layers * row, &store, error));
-  TRY_DONE(be->ops->alloc(be, (size_t)c->layers * (size_t)taps->head_width * sizeof(float), &heads,
-                          error));
-  TRY_DONE(edit_values_create(s, r->intervention_count,
-                              request_has_heads(r->interventions, r->intervention_count), &values,
-                              error));
-  for (size_t i = 0; i < r->intervention_count; i++)
-    edit_values_set(s, &values, i, &r->interventions[i]);
-  TRY_DONE(rows_create(
-      &table, s, &(RowTableSize){.rows = 1, .tail = 1, .slots = 1, .edits = r->intervention_count},
+static const xt_request *request_of(const Wave *w, int row) { return w->keys[row].prefix.request; }
+static xt_taps *taps_of(const Wave *w, int row) { return w->out[w->keys[row].index]; }
+
+/* Floats of one row in all layers: of the taps, and of the heads. */
+static size_t tap_floats(const ModelConfig *c) {
+  return XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width;
+}
+static size_t head_floats(const ModelConfig *c) {
+  return (size_t)c->layers * (size_t)c->heads * (size_t)c->head_dim;
+}
+static size_t most_floats(const ModelConfig *c) {
+  return tap_floats(c) > head_floats(c) ? tap_floats(c) : head_floats(c);
+}
+
+/* How many of keys[0..n) make a wave that fits into memory; at least one. */
+static int wave_rows(const xt_session *s, const Key *keys, size_t n) {
+  const xt_model *m = s->model;
+  const ModelConfig *c = &m->config;
+  const uint64_t budget = m->memory_limit > m->weight_bytes ? m->memory_limit - m->weight_bytes : 0,
+                 each = 2 * (uint64_t)(tap_floats(c) + head_floats(c)) * sizeof(float),
+                 largest = (uint64_t)most_floats(c) * sizeof(float);
+  uint64_t positions = 0;
+  int rows = 0;
+  for (; rows < CAPTURED_TOGETHER && (size_t)rows < n; rows++) {
+    const uint64_t row = (uint64_t)rows + 1;
+    positions += keys[rows].prefix.request->count;
+    if (rows == 0) continue;
+    if (positions > INT32_MAX || (m->limits.largest && row * largest > m->limits.largest)) break;
+    if (xt_model_session_bytes(m, (int)positions, rows + 1, 1) + row * each > budget) break;
+  }
+  return rows;
+}
+
+/* The interventions' values, and the prefixes. */
+static xt_status wave_prefixes(Wave *w, size_t *interventions, xt_error *error) {
+  xt_session *s = w->session;
+  bool heads = false;
+  *interventions = 0;
+  for (int r = 0; r < w->rows; r++) {
+    const xt_request *q = request_of(w, r);
+    heads = heads || request_has_heads(q->interventions, q->intervention_count);
+    *interventions += q->intervention_count;
+  }
+  TRY(edit_values_create(s, *interventions, heads, &w->values, error));
+  TRY(prefixes_create(&w->prefixes, s, (size_t)w->rows, error));
+  size_t at = 0;
+  for (int r = 0; r < w->rows; r++) {
+    const xt_request *q = request_of(w, r);
+    PrefixKey key = w->keys[r].prefix;
+    key.first_value = (int32_t)at;
+    prefixes_add(&w->prefixes, &key);
+    for (size_t i = 0; i < q->intervention_count; i++)
+      edit_values_set(s, &w->values, at++, &q->interventions[i]);
+  }
+  return prefixes_run(&w->prefixes, w->values, NULL, NULL, error);
+}
+
+static xt_status wave_init(Wave *w, xt_error *error) {
+  const ModelConfig *c = &w->session->model->config;
+  Backend *be = w->session->backend;
+  const size_t rows = (size_t)w->rows;
+  size_t interventions, longest = 0;
+  for (int r = 0; r < w->rows; r++) {
+    if (request_of(w, r)->count > longest) longest = request_of(w, r)->count;
+    TRY(taps_create(c, request_of(w, r), &w->out[w->keys[r].index], error));
+  }
+  TRY(wave_prefixes(w, &interventions, error));
+  TRY(be->ops->alloc(be, rows * tap_floats(c) * sizeof(float), &w->store, error));
+  TRY(be->ops->alloc(be, rows * head_floats(c) * sizeof(float), &w->heads, error));
+  TRY(MEM_ALLOC(&w->host, rows * most_floats(c), error));
+  TRY(rows_create(
+      &w->table, w->session,
+      &(RowTableSize){.rows = w->rows, .tail = 1, .slots = w->rows, .edits = interventions},
       error));
-  table.edit_values = values;
-  TRY_DONE(prefixes_create(&prefixes, s, 1, error));
-  prefixes_add(&prefixes, &(PrefixKey){.ids = r->ids, .count = r->count - 1, .request = r});
-  TRY_DONE(prefixes_run(&prefixes, values, NULL, NULL, error));
-  TRY_DONE(forward_reserve(&s->forward, 1, (int)r->count, error));
-  TRY_DONE(capture_last(s, r, prefixes.list[0].kv, &table, store, heads, taps, error));
-  *out = taps;
-  taps = NULL;
-done:
-  prefixes_release(&prefixes);
-  rows_release(&table);
-  be->ops->release(be, store);
-  be->ops->release(be, heads);
-  edit_values_release(s, &values);
-  xt_taps_free(taps);
+  w->table.edit_values = w->values;
+  return forward_reserve(&w->session->forward, w->rows, (int)longest, error);
+}
+
+static void place_last_tokens(Wave *w) {
+  RowTable *t = &w->table;
+  int prefix = 0;
+  int32_t value = 0;
+  rows_begin(t, w->rows, 1);
+  for (int r = 0; r < w->rows; r++) {
+    const xt_request *q = request_of(w, r);
+    const size_t inner = q->count - 1;
+    if (r && prefix_compare(&w->keys[r].prefix, &w->keys[r - 1].prefix) != 0) prefix++;
+    rows_place(t, r, w->prefixes.list[prefix].kv, (int)inner, 0, q->ids[inner], r);
+    for (size_t i = 0; i < q->intervention_count; i++, value++)
+      if (intervention_is_at(q, &q->interventions[i], inner))
+        rows_edit(t, r, &q->interventions[i], value);
+  }
+  rows_upload(t);
+}
+
+/* Reads floats [count, rows, width] of the device, of which row r's are [count, width]. */
+static void read_rows(const Wave *w, Dev from, size_t count, size_t width,
+                      float *(*to)(xt_taps *taps)) {
+  Backend *be = w->session->backend;
+  const size_t rows = (size_t)w->rows;
+  be->ops->download(be, w->host, from, count * rows * width * sizeof(float));
+  for (size_t r = 0; r < rows; r++)
+    for (size_t k = 0; k < count; k++)
+      memcpy(to(taps_of(w, (int)r)) + k * width, w->host + (k * rows + r) * width,
+             width * sizeof(float));
+}
+
+static float *to_values(xt_taps *taps) { return taps->values; }
+static float *to_heads(xt_taps *taps) { return taps->heads; }
+static float *to_embed(xt_taps *taps) { return taps->embed; }
+
+static void read_logits(const Wave *w) {
+  Backend *be = w->session->backend;
+  Forward *f = &w->session->forward;
+  const size_t vocab = (size_t)w->session->model->config.vocab;
+  const int most = be->limits.logit_rows;
+  for (int first = 0; first < w->rows; first += most) {
+    const int rows = w->rows - first < most ? w->rows - first : most;
+    const Dev logits = forward_logits(f, forward_x(f, first), rows);
+    for (int r = 0; r < rows; r++)
+      be->ops->download(be, taps_of(w, first + r)->logits, dev_at(logits, (size_t)r * vocab),
+                        vocab * sizeof(float));
+  }
+}
+
+/* The last tokens as one batch, of which every tap is captured. */
+static xt_status wave_run(Wave *w, xt_error *error) {
+  const ModelConfig *c = &w->session->model->config;
+  const size_t layers = (size_t)c->layers, width = (size_t)c->width;
+  Forward *f = &w->session->forward;
+  RowTable *t = &w->table;
+  TRY(wave_init(w, error));
+  place_last_tokens(w);
+  Batch batch = rows_batch(t, 0, w->rows);
+  for (size_t tap = 0; tap < XT_TAP_COUNT; tap++)
+    batch.capture[tap] = dev_at(w->store, tap * layers * (size_t)w->rows * width);
+  batch.capture_heads = w->heads;
+  forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), w->rows);
+  read_rows(w, forward_x(f, 0), 1, width, to_embed);
+  forward_layers(f, &batch);
+  read_logits(w);
+  read_rows(w, w->store, XT_TAP_COUNT * layers, width, to_values);
+  read_rows(w, w->heads, layers, (size_t)c->heads * (size_t)c->head_dim, to_heads);
+  return w->session->backend->ops->status(w->session->backend, error);
+}
+
+static void wave_deinit(Wave *w) {
+  Backend *be = w->session->backend;
+  prefixes_release(&w->prefixes);
+  rows_release(&w->table);
+  be->ops->release(be, w->store);
+  be->ops->release(be, w->heads);
+  edit_values_release(w->session, &w->values);
+  free(w->host);
+}
+
+xt_status xt_session_capture_all(xt_session *s, const xt_request *requests, size_t n, xt_taps **out,
+                                 xt_error *error) {
+  Key *keys;
+  for (size_t i = 0; i < n; i++) out[i] = NULL;
+  for (size_t i = 0; i < n; i++) TRY(request_check(s->model, &requests[i], i, 1, error));
+  TRY(MEM_ALLOC(&keys, n, error));
+  for (size_t i = 0; i < n; i++)
+    keys[i] = (Key){
+        .prefix = {.ids = requests[i].ids, .count = requests[i].count - 1, .request = &requests[i]},
+        .index = i};
+  qsort(keys, n, sizeof *keys, compare_keys);
+  xt_status status = XT_STATUS_OK;
+  for (size_t at = 0; at < n && !status;) {
+    Wave wave = {
+        .session = s, .keys = keys + at, .rows = wave_rows(s, keys + at, n - at), .out = out};
+    status = wave_run(&wave, error);
+    wave_deinit(&wave);
+    at += (size_t)wave.rows;
+  }
+  free(keys);
+  for (size_t i = 0; i < n && status; i++) {
+    xt_taps_free(out[i]);
+    out[i] = NULL;
+  }
   return status;
 }
+
+xt_status xt_session_capture(xt_session *s, const xt_request *request, xt_taps **out,
+                             xt_error *error) {
+  return xt_session_capture_all(s, request, 1, out, error);
+}
+
+/* ---- their file ------------------------------------------------------------------------------ */
 
 static xt_status write_taps(const xt_taps *t, SafetensorsWriter *w, xt_error *error) {
   const int64_t width = t->width, vocab = t->vocab, layered[2] = {t->layers, t->width};

@@ -193,7 +193,7 @@ static void attend_slice(Forward *f, const Batch *b, Slice s, int layer) {
                      .span_count = slice_spans(f, b, s),
                      .prefix_end = from_row(b->prefix_end, s.first)};
   if (slides) args.prefix_begin = from_row(b->prefix_begin, s.first);
-  if (!b->store) {
+  if (!b->stores) {
     args.tail = b->tail;
     args.tail_slots = index_at(b->tail_slots, (size_t)s.first * (size_t)b->tail_ld);
     args.tail_ld = b->tail_ld;
@@ -260,7 +260,7 @@ static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int ro
 /* Rotates queries and keys in place. */
 static void rotate_queries(Forward *f, const Batch *b, Slice s, int rotary, Dev q, Dev k) {
   const ModelConfig *c = &f->model->config;
-  const Dev *angles = b->store && f->prompt_class ? f->prompt_cos_sin : f->cos_sin;
+  const Dev *angles = b->stores && f->prompt_class ? f->prompt_cos_sin : f->cos_sin;
   RopeArgs args = {.style = c->rope_style,
                    .x = q,
                    .ld = f->sizes.qkv_width,
@@ -281,6 +281,17 @@ static void rotate_queries(Forward *f, const Batch *b, Slice s, int rotary, Dev 
   f->backend->ops->rope(f->backend, &args);
 }
 
+/* Stores those keys and values of a slice that belong into a prefix. */
+static void store_rows(Forward *f, const KvStore *to, Slice s, int layer, Dev k, Dev v) {
+  const int from = to->row > s.first ? to->row : s.first,
+            left = to->row + to->rows < s.first + s.rows ? to->row + to->rows - from
+                                                         : s.first + s.rows - from;
+  const size_t ld = (size_t)f->sizes.qkv_width, at = (size_t)(from - s.first) * ld;
+  if (left > 0)
+    f->backend->ops->prefix_store(f->backend, to->prefix, layer, dev_at(k, at), dev_at(v, at),
+                                  (int)ld, left, to->first + from - to->row);
+}
+
 /* Computes the queries, keys and values of a slice, and stores the keys and values. */
 static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
@@ -296,9 +307,9 @@ static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   if (c->qk_norm && !c->qk_norm_late) norm_queries(f, w, q, k, s.rows);
   if (rotary >= 0) rotate_queries(f, b, s, rotary, q, k);
   if (c->qk_norm_late) norm_queries(f, w, q, k, s.rows);
-  if (b->store)
-    be->ops->prefix_store(be, b->store, layer, k, v, ld, s.rows, b->store_first + s.first);
-  else
+  for (size_t i = 0; b->stores && i < b->store_count; i++)
+    store_rows(f, &b->stores[i], s, layer, k, v);
+  if (!b->stores)
     be->ops->tail_store(be, b->tail, layer, k, v, ld, s.rows, from_row(b->slots, s.first));
 }
 

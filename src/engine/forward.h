@@ -35,6 +35,14 @@ typedef struct EditValues {
   Dev wide, heads;
 } EditValues;
 
+/* Rows of a batch that are positions of a prefix from `first` on. A row may be one of several
+ * prefixes. */
+typedef struct KvStore {
+  int row, rows;
+  KvPrefix *prefix;
+  int first;
+} KvStore;
+
 typedef struct Batch {
   int first, rows;         /* rows first..first+rows-1 of the residual stream's buffer, changed
                               in place */
@@ -44,10 +52,9 @@ typedef struct Batch {
   IndexList prefix_begin, prefix_end; /* [rows] the range of prefix positions that a row sees;
                                          the begin is for layers with a sliding window */
 
-  /* Where new keys and values go: into `store`, the rows being its positions store_first... in
-   * order; or, with store NULL, into the tail slots. */
-  KvPrefix *store;
-  int store_first;
+  /* Where new keys and values go: into prefixes; or, with `stores` NULL, into the tail slots. */
+  const KvStore *stores; /* [store_count] */
+  size_t store_count;
   KvTail *tail;
   IndexList slots;      /* [rows] slot that the row's own key and value go to */
   IndexList tail_slots; /* [rows, tail_ld] the row's private positions, including its own */
@@ -65,7 +72,7 @@ typedef struct Batch {
 
 /* `f` must be zeroed before the first call. Growing discards the contents of the buffers. */
 xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error);
-/* Says that the following stored positions (Batch.store) are inner positions of a prompt of
+/* Says that the following stored positions (Batch.stores) are inner positions of prompts like one of
  * `length` tokens, on which rotary angles may depend. */
 xt_status forward_prompt(Forward *f, int length, xt_error *error);
 void forward_release(Forward *f);

@@ -31,6 +31,15 @@ static int compare_interventions(const xt_intervention *a, const xt_intervention
   return a->rule == XT_RULE_REPLACE ? 0 : memcmp(&a->alpha, &b->alpha, sizeof a->alpha);
 }
 
+int interventions_compare(const xt_intervention *a, size_t n, const xt_intervention *b, size_t m) {
+  if (n != m) return compare_sizes(n, m);
+  for (size_t i = 0; a != b && i < n; i++) {
+    const int order = compare_interventions(&a[i], &b[i]);
+    if (order) return order;
+  }
+  return 0;
+}
+
 static size_t common_ids(const PrefixKey *a, const PrefixKey *b) {
   return ids_common(a->ids, a->count, b->ids, b->count);
 }
@@ -85,15 +94,114 @@ int prefixes_add(PrefixPool *pool, const PrefixKey *key) {
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* Runs positions [first, first + rows) through the layers. Only their keys and values are needed,
- * so that the last layer ends there. */
-static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows) {
+/* A piece is as many positions as are run at once, of one prefix after the other. What a prefix shares
+ * with the one before it is copied from there, as far as it was computed before the piece, and stored
+ * in both where the piece computes it: where the piece's rows are positions of three prompts
+ *
+ *     abcde|f    rows 0 to 4    abcde
+ *     abcx|y     row 5          x        shares abc: rows 0 to 2 are stored in this prefix, too
+ *     abcxz|z    row 6          z        shares abcx: rows 0 to 2, and row 5
+ *
+ * no position is computed twice, and none waits for another piece. */
+typedef struct Part {
+  int prefix;   /* of the pool */
+  size_t first; /* position */
+  int row, rows;
+} Part;
+
+typedef struct Piece {
+  PrefixPool *pool;
+  RowTable table;
+  int most, rows; /* at most; so far */
+  int prefix;     /* the next one to run, */
+  size_t at;      /* from this position on */
+  Part *parts;    /* [most] */
+  int part_count;
+  KvStore *stores;
+  size_t store_count, store_capacity;
+} Piece;
+
+/* Whether both prompts, which have one more token than the prefixes, use the same rotary angles. */
+static bool same_angles(const xt_session *s, const PrefixKey *a, const PrefixKey *b) {
+  return rope_class(&s->model->config, (int)a->count + 1) ==
+         rope_class(&s->model->config, (int)b->count + 1);
+}
+
+/* How many of its positions a prefix shares with the one before it. */
+static size_t shared_with_last(const PrefixPool *pool, int index) {
+  const Prefix *p = &pool->list[index];
+  if (index == 0 || !p[-1].kv || !same_angles(pool->session, &p[-1].key, &p->key)) return 0;
+  return shared_positions(&p[-1].key, &p->key);
+}
+
+/* A row that follows the last one in its prefix, too, needs no further entry. */
+static xt_status add_store(Piece *w, const KvStore *store, xt_error *error) {
+  KvStore *last = w->store_count ? &w->stores[w->store_count - 1] : NULL;
+  if (last && last->prefix == store->prefix && last->row + last->rows == store->row &&
+      last->first + last->rows == store->first) {
+    last->rows += store->rows;
+    return XT_STATUS_OK;
+  }
+  TRY(MEM_GROW(&w->stores, &w->store_capacity, w->store_count + 1, error));
+  w->stores[w->store_count++] = *store;
+  return XT_STATUS_OK;
+}
+
+/* Gives the next prefix its first `shared` positions, which the one before it has: those of earlier
+ * pieces at once, and those of this one when they are computed. */
+static xt_status begin_shared(Piece *w, size_t shared, xt_error *error) {
+  const Prefix *p = &w->pool->list[w->prefix];
+  Backend *be = w->pool->session->backend;
+  size_t from = w->store_count, copied = shared;
+  const size_t end = w->store_count;
+  if (shared == 0) return XT_STATUS_OK;
+  while (from > 0 && w->stores[from - 1].prefix == p[-1].kv) from--;
+  if (from < end && (size_t)w->stores[from].first < shared) copied = (size_t)w->stores[from].first;
+  if (copied) be->ops->prefix_copy(be, p->kv, p[-1].kv, (int)copied);
+  for (; from < end && (size_t)w->stores[from].first < shared; from++) {
+    KvStore store = w->stores[from];
+    store.prefix = p->kv;
+    if ((size_t)(store.first + store.rows) > shared) store.rows = (int)shared - store.first;
+    TRY(add_store(w, &store, error));
+  }
+  return XT_STATUS_OK;
+}
+
+/* Fills the piece with the positions that come next. */
+static xt_status fill_piece(Piece *w, xt_error *error) {
+  const PrefixPool *pool = w->pool;
+  w->rows = w->part_count = 0;
+  w->store_count = 0;
+  while (w->prefix < pool->count && w->rows < w->most) {
+    const Prefix *p = &pool->list[w->prefix];
+    if (w->at == 0 && p->key.count > 0) {
+      if (w->rows && !same_angles(pool->session, &p[-1].key, &p->key)) break;
+      w->at = shared_with_last(pool, w->prefix);
+      TRY(begin_shared(w, w->at, error));
+    }
+    const size_t left = p->key.count - w->at;
+    const int rows = left < (size_t)(w->most - w->rows) ? (int)left : w->most - w->rows;
+    if (rows > 0) {
+      TRY(add_store(w,
+                    &(KvStore){.row = w->rows, .rows = rows, .prefix = p->kv, .first = (int)w->at},
+                    error));
+      w->parts[w->part_count++] =
+          (Part){.prefix = w->prefix, .first = w->at, .row = w->rows, .rows = rows};
+    }
+    w->rows += rows;
+    w->at += (size_t)rows;
+    if (w->at < p->key.count) break;
+    w->prefix++;
+    w->at = 0;
+  }
+  return XT_STATUS_OK;
+}
+
+static void place_part(RowTable *t, const Prefix *prefix, const Part *part) {
   const PrefixKey *key = &prefix->key;
-  Forward *f = &t->session->forward;
-  const int layers = t->session->model->config.layers;
-  rows_begin(t, rows, 0);
-  for (int r = 0; r < rows; r++) {
-    const int32_t position = (int32_t)first + r;
+  for (int k = 0; k < part->rows; k++) {
+    const int r = part->row + k;
+    const int32_t position = (int32_t)part->first + k;
     t->prefix[r] = prefix->kv;
     t->column[ROW_TOKEN][r] = key->ids[position];
     t->column[ROW_POSITION][r] = position;
@@ -101,26 +209,36 @@ static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows)
   }
   for (size_t i = 0; key->request && i < key->request->intervention_count; i++) {
     const xt_intervention *iv = &key->request->interventions[i];
-    for (int r = 0; r < rows; r++)
-      if (intervention_is_at(key->request, iv, first + (size_t)r))
-        rows_edit(t, r, iv, key->first_value + (int32_t)i);
+    for (int k = 0; k < part->rows; k++)
+      if (intervention_is_at(key->request, iv, part->first + (size_t)k))
+        rows_edit(t, part->row + k, iv, key->first_value + (int32_t)i);
   }
+}
+
+/* Runs the piece through the layers. Only keys and values are needed, so that the last layer ends
+ * there. */
+static xt_status run_piece(Piece *w, xt_error *error) {
+  RowTable *t = &w->table;
+  Forward *f = &t->session->forward;
+  const int layers = t->session->model->config.layers;
+  const Prefix *list = w->pool->list;
+  size_t longest = 0; /* all are of one class of lengths */
+  for (int k = 0; k < w->part_count; k++)
+    if (list[w->parts[k].prefix].key.count > longest) longest = list[w->parts[k].prefix].key.count;
+  TRY(forward_prompt(f, (int)longest + 1, error));
+  rows_begin(t, w->rows, 0);
+  for (int k = 0; k < w->part_count; k++) place_part(t, &list[w->parts[k].prefix], &w->parts[k]);
   rows_upload(t);
-  Batch batch = rows_batch(t, 0, rows);
-  batch.store = prefix->kv;
-  batch.store_first = (int)first;
-  forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), rows);
+  Batch batch = rows_batch(t, 0, w->rows);
+  batch.stores = w->stores;
+  batch.store_count = w->store_count;
+  forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), w->rows);
   for (int l = 0; l < layers - 1; l++) {
     forward_attention(f, &batch, l);
     forward_ffn(f, &batch, l);
   }
   forward_keys(f, &batch, layers - 1);
-}
-
-/* Whether both prompts, which have one more token than the prefixes, use the same rotary angles. */
-static bool same_angles(const xt_session *s, const PrefixKey *a, const PrefixKey *b) {
-  return rope_class(&s->model->config, (int)a->count + 1) ==
-         rope_class(&s->model->config, (int)b->count + 1);
+  return t->session->backend->ops->status(t->session->backend, error);
 }
 
 /* Makes all that have positions at once, so that the backend can read them together. */
@@ -141,63 +259,52 @@ static xt_status make_prefixes(PrefixPool *pool, xt_error *error) {
   return status;
 }
 
-static xt_status run_prefix(PrefixPool *pool, RowTable *t, int index, size_t *computed,
-                            xt_error *error) {
-  xt_session *s = pool->session;
-  const BackendOps *ops = s->backend->ops;
-  Prefix *p = &pool->list[index];
-  size_t done = 0;
-  TRY(forward_prompt(&s->forward, (int)p->key.count + 1, error));
-  if (index > 0 && pool->list[index - 1].kv && same_angles(s, &pool->list[index - 1].key, &p->key))
-    done = shared_positions(&pool->list[index - 1].key, &p->key);
-  if (done) ops->prefix_copy(s->backend, p->kv, pool->list[index - 1].kv, (int)done);
-  *computed = p->key.count - done;
-  for (bool begun = false; done < p->key.count; begun = true) {
-    const size_t left = p->key.count - done;
-    const int rows = left < (size_t)t->most ? (int)left : t->most;
-    if (begun && s->cancel && s->cancel(s->cancel_user))
-      return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
-    run_piece(t, p, done, rows);
-    done += (size_t)rows;
-  }
-  return ops->status(s->backend, error);
+/* The number of a prefix's interventions that fall on some of its positions. */
+static size_t count_inner(const PrefixKey *k) {
+  size_t count = 0, at = 0;
+  while (next_inner(k, &at)) count++;
+  return count;
 }
 
-/* The largest number of edits in one piece of this many positions. */
-static size_t inner_edits(const PrefixKey *k, size_t positions) {
-  const size_t most = positions < k->count ? positions : k->count;
-  size_t edits = 0, at = 0;
-  for (const xt_intervention *iv; (iv = next_inner(k, &at));)
-    edits += iv->position == XT_POSITION_ALL ? most : 1;
-  return edits;
+/* Finds how many rows a piece may have, 0 where nothing is to be run, and makes what pieces need. */
+static xt_status piece_init(Piece *w, xt_error *error) {
+  xt_session *s = w->pool->session;
+  const size_t work = (size_t)s->backend->limits.work_rows;
+  size_t positions = 0, interventions = 0, longest = 0;
+  for (int p = 0; p < w->pool->count; p++) {
+    const PrefixKey *key = &w->pool->list[p].key;
+    const size_t inner = count_inner(key);
+    if (key->count > longest) longest = key->count;
+    if (inner > interventions) interventions = inner;
+    positions += key->count;
+  }
+  if (positions == 0) return XT_STATUS_OK;
+  w->most = positions < work ? (int)positions : (int)work;
+  TRY(MEM_ALLOC(&w->parts, (size_t)w->most, error));
+  TRY(forward_reserve(&s->forward, w->most, (int)longest, error));
+  TRY(rows_create(&w->table, s,
+                  &(RowTableSize){.rows = w->most, .edits = interventions * (size_t)w->most},
+                  error));
+  return make_prefixes(w->pool, error);
 }
 
 xt_status prefixes_run(PrefixPool *pool, EditValues values,
                        xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user,
                        xt_error *error) {
   xt_session *s = pool->session;
-  size_t longest = 0, most_edits = 0;
-  for (int p = 0; p < pool->count; p++) {
-    const PrefixKey *key = &pool->list[p].key;
-    if (key->count > longest) longest = key->count;
-    const size_t edits = inner_edits(key, (size_t)s->backend->limits.work_rows);
-    if (edits > most_edits) most_edits = edits;
+  Piece piece = {.pool = pool};
+  xt_status status = piece_init(&piece, error);
+  piece.table.edit_values = values;
+  for (bool begun = false; !status && piece.most > 0; begun = true) {
+    status = fill_piece(&piece, error);
+    if (status || piece.rows == 0) break;
+    if (begun && s->cancel && s->cancel(s->cancel_user))
+      status = err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+    if (!status) status = run_piece(&piece, error);
+    if (!status && ran) status = ran(user, (size_t)piece.rows, error);
   }
-  if (longest == 0) return XT_STATUS_OK;
-  const int most =
-      longest < (size_t)s->backend->limits.work_rows ? (int)longest : s->backend->limits.work_rows;
-  RowTable table = {0};
-  xt_status status = forward_reserve(&s->forward, most, (int)longest, error);
-  if (!status)
-    status = rows_create(&table, s, &(RowTableSize){.rows = most, .edits = most_edits}, error);
-  if (!status) status = make_prefixes(pool, error);
-  table.edit_values = values;
-  for (int p = 0; p < pool->count && !status; p++) {
-    size_t computed;
-    if (pool->list[p].key.count == 0) continue;
-    status = run_prefix(pool, &table, p, &computed, error);
-    if (!status && ran) status = ran(user, computed, error);
-  }
-  rows_release(&table);
+  rows_release(&piece.table);
+  free(piece.parts);
+  free(piece.stores);
   return status;
 }

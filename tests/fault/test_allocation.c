@@ -227,8 +227,8 @@ static void test_sweep_allocates_nothing(void **state) {
                               .user = &watch,
                               .ignore_eos = true};
   ASSERT_OK(xt_session_sweep(session, &instance, 1, &o, drop_response, NULL, NULL, &error));
-  assert_int_equal(watch.steps, 2 + 29 + 1); /* after each prompt, before each token but the
-                                                first, at the end */
+  assert_int_equal(watch.steps, 1 + 29 + 1); /* after the prompts, which run together, before each
+                                                token but the first, at the end */
   for (int s = 4; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[4]);
   xt_session_free(session);
   xt_model_close(model);

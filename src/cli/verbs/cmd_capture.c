@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inputs/prompt.h"
+#include "inputs/prompt_sums.h"
 #include "shell/output.h"
 #include "verbs/verbs.h"
 
@@ -87,42 +87,19 @@ static xt_status print_summary(const Arguments *arguments, const LoadedModel *mo
 
 /* ---- a mean over prompts --------------------------------------------------------------------- */
 
-/* Adds the tap's values of every prompt of a file to sums [layers][width]. */
-static xt_status add_values(const Arguments *arguments, const LoadedModel *model, const char *path,
-                            double *sums, size_t *count, xt_error *error) {
-  const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
-  LineReader reader;
-  bool more = true;
-  xt_status status = lines_open(path, &reader, error);
-  if (status) return status;
-  for (*count = 0; !status; ++*count) {
-    Prompt prompt;
-    xt_taps *taps = NULL;
-    status = prompt_read_next(&reader, &arguments->prompt, &prompt, &more, error);
-    if (!status && more) status = prompt_encode(&prompt, model, 0, error);
-    const xt_request request = {.ids = prompt.ids, .count = prompt.count};
-    if (!status && more) status = xt_session_capture(model->session, &request, &taps, error);
-    for (size_t k = 0; taps && k < size; k++)
-      sums[k] += (double)xt_taps_get(taps, (xt_tap)arguments->tap, 0)[k];
-    xt_taps_free(taps);
-    prompt_deinit(&prompt);
-    if (!more) break;
-  }
-  if (!status && *count == 0)
-    status = error_set(error, XT_STATUS_INPUT, reader.name, NULL, -1, "has no prompts");
-  lines_close(&reader);
-  return status;
-}
-
 /* The mean over one file, minus that over the other, as float32. */
 static xt_status measure(const Arguments *arguments, const LoadedModel *model, float *out,
                          size_t counts[2], xt_error *error) {
   const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
   double *sums = calloc(2 * size, sizeof *sums);
   xt_status status = sums ? XT_STATUS_OK : error_memory(error);
-  if (!status) status = add_values(arguments, model, arguments->mean, sums, &counts[0], error);
+  const xt_tap tap = (xt_tap)arguments->tap;
+  if (!status)
+    status = prompt_sums_add_file(model, &arguments->prompt, arguments->mean, tap, sums, &counts[0],
+                                  error);
   if (!status && arguments->minus)
-    status = add_values(arguments, model, arguments->minus, sums + size, &counts[1], error);
+    status = prompt_sums_add_file(model, &arguments->prompt, arguments->minus, tap, sums + size,
+                                  &counts[1], error);
   for (size_t k = 0; !status && k < size; k++)
     out[k] = (float)(sums[k] / (double)counts[0] -
                      (arguments->minus ? sums[size + k] / (double)counts[1] : 0));

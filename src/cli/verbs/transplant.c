@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inputs/prompt_sums.h"
 #include "shell/layers.h"
 #include "shell/output.h"
 #include "verbs/transplant_pair.h"
@@ -163,52 +164,21 @@ static xt_status find_words(const LoadedModel *model, Transplant *transplant, in
   return XT_STATUS_OK;
 }
 
-/* Adds what the site reads in a prompt to sums over prompts. */
-static xt_status add_prompt(const LoadedModel *model, xt_tap read, Prompt *prompt, double *sums,
-                            xt_error *error) {
-  xt_taps *taps = NULL;
-  xt_status status = prompt_encode(prompt, model, 0, error);
-  const xt_request request = {.ids = prompt->ids, .count = prompt->count};
-  if (!status) status = xt_session_capture(model->session, &request, &taps, error);
-  const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
-  for (size_t k = 0; taps && k < size; k++) sums[k] += (double)xt_taps_get(taps, read, 0)[k];
-  xt_taps_free(taps);
-  return status;
-}
-
-/* Adds the prompts of --sources. */
-static xt_status add_file(const TransplantArguments *arguments, const LoadedModel *model,
-                          double *sums, size_t *count, xt_error *error) {
-  const PromptInput input = {.ids = arguments->ids, .chat = arguments->chat};
-  LineReader reader;
-  bool more = true;
-  xt_status status = lines_open(arguments->sources, &reader, error);
-  if (status) return status;
-  while (!status && more) {
-    Prompt prompt;
-    status = prompt_read_next(&reader, &input, &prompt, &more, error);
-    if (!status && more) status = add_prompt(model, arguments->site.read, &prompt, sums, error);
-    *count += !status && more;
-    prompt_deinit(&prompt);
-  }
-  if (!status && !*count)
-    status = error_set(error, XT_STATUS_INPUT, reader.name, NULL, -1, "has no prompts");
-  lines_close(&reader);
-  return status;
-}
-
 /* The mean of what the site reads in each of the source prompts, summed in order. */
 static xt_status measure_mean(const TransplantArguments *arguments, const LoadedModel *model,
                               Transplant *transplant, xt_error *error) {
   const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
   double *sums = calloc(size, sizeof *sums);
-  size_t count = transplant->lang_count;
+  size_t count = transplant->lang_count, more = 0;
+  const PromptInput input = {.ids = arguments->ids, .chat = arguments->chat};
+  const xt_tap tap = arguments->site.read;
   xt_status status;
   transplant->mean = calloc(size, sizeof *transplant->mean);
   if (!sums || !transplant->mean) TRY_DONE(error_memory(error));
-  for (size_t l = 0; l < transplant->lang_count; l++)
-    TRY_DONE(add_prompt(model, arguments->site.read, &transplant->langs[l], sums, error));
-  if (arguments->sources) TRY_DONE(add_file(arguments, model, sums, &count, error));
+  TRY_DONE(prompt_sums_add(model, tap, transplant->langs, count, sums, error));
+  if (arguments->sources)
+    TRY_DONE(prompt_sums_add_file(model, &input, arguments->sources, tap, sums, &more, error));
+  count += more;
   for (size_t k = 0; k < size; k++) transplant->mean[k] = (float)(sums[k] / (double)count);
   status = XT_STATUS_OK;
 done:
