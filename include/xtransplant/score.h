@@ -27,7 +27,8 @@ typedef struct xt_score_request {
  * log-probabilities of tokens that xt_session_generate chose without a penalty, under the same
  * interventions, have the same bits.
  * The result for a sequence does not depend on the other sequences. Sequences that agree in all
- * tokens before token first-1 share that work. No repetition penalty is applied. `cancel` (may be
+ * tokens before token first-1 share that work, and under the same interventions that of all tokens up
+ * to the first in which they differ. No repetition penalty is applied. `cancel` (may be
  * NULL) is asked between batches; true stops with XT_STATUS_CANCELLED. */
 XT_API xt_status xt_session_score(xt_session *session, const xt_score_request *requests, size_t n,
                                   bool (*cancel)(void *user), void *user, xt_error *error);

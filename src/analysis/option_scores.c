@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options scored by likelihood, under the runs whose responses a store has: one teacher-forced pass
- * for each run and option. */
+/* Options scored by likelihood, under the runs whose responses a store has. Questions are read together,
+ * as many as their runs make a batch of; what the sequences of a run have in common is run once
+ * (score_tokens.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,10 @@
 #include "store/store_options.h"
 #include "xtransplant/score.h"
 
-/* Runs of one question that are scored between two checks whether to stop. */
+/* Runs that are scored at once, and questions that are read at once; there are fewer questions if they
+ * have that many runs. */
 #define RUNS_TOGETHER 256
+#define QUESTIONS_TOGETHER 64
 
 /* The runs of one question that are to be scored. */
 typedef struct Question {
@@ -140,16 +143,23 @@ xt_status xt_store_count_unscored(xt_store *store, const xt_option_scoring *scor
   return status;
 }
 
-/* ---- one question ---------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
+
+/* A question with what its runs need. */
+typedef struct Asked {
+  const Question *question;
+  OptionValues values; /* with the prompts */
+  OptionIds *texts;    /* [option_count] the prompt and an option */
+} Asked;
 
 typedef struct Scorer {
   xt_store *store;
   xt_session *session;
   const Plan *plan;
-  const Question *question;
-  OptionValues values;        /* with the prompts */
-  OptionIds *texts;           /* [option_count] the prompt and an option */
-  xt_score_request *requests; /* [RUNS_TOGETHER * option_count] */
+  Asked asked[QUESTIONS_TOGETHER];
+  size_t asked_count;
+  /* of the runs that are scored at once */
+  xt_score_request *requests; /* each run's options, one after the other */
   float *logprobs;
   xt_intervention *interventions;
   uint64_t done;
@@ -170,17 +180,17 @@ static xt_status read_ids(Columns *c, int column, const char *name, OptionIds *o
   return c->status;
 }
 
-static xt_status read_prompts(Scorer *s, xt_error *error) {
+static xt_status read_prompts(const Scorer *s, Asked *a, xt_error *error) {
   sqlite3_stmt *statement;
   Db *db = &s->store->db;
   bool row;
   TRY(db_prepare(db, "SELECT source_ids, target_ids FROM instances WHERE id = ?1", &statement,
                  error));
-  db_bind_integer(db, statement, 1, s->question->number);
+  db_bind_integer(db, statement, 1, a->question->number);
   xt_status status = db_step(db, statement, &row, "cannot read", error);
   Columns c = columns_of(db, statement, "instances", error);
-  if (!status && row) status = read_ids(&c, 0, "source_ids", &s->values.source, error);
-  if (!status && row) status = read_ids(&c, 1, "target_ids", &s->values.target, error);
+  if (!status && row) status = read_ids(&c, 0, "source_ids", &a->values.source, error);
+  if (!status && row) status = read_ids(&c, 1, "target_ids", &a->values.target, error);
   sqlite3_finalize(statement);
   return status;
 }
@@ -192,29 +202,29 @@ static bool are_same(const OptionIds *text, const OptionIds *prompt) {
 
 /* Whether the prompt was encoded with the tokenizer's special tokens: one in a chat template has
  * its own. */
-static xt_status find_special(const Scorer *s, bool *special, xt_error *error) {
+static xt_status find_special(const Scorer *s, const Asked *a, bool *special, xt_error *error) {
   const xt_tokenizer *tokenizer = xt_model_tokenizer(s->session->model);
-  const char *target = s->question->target;
+  const char *target = a->question->target;
   for (int with = 1; with >= 0; with--) {
     OptionIds ids = {0};
     *special = with;
     TRY(xt_tokenizer_encode(tokenizer, target, strlen(target), *special, &ids.ids, &ids.count,
                             error));
-    const bool same = are_same(&ids, &s->values.target);
+    const bool same = are_same(&ids, &a->values.target);
     free(ids.ids);
     if (same) return XT_STATUS_OK;
   }
   return err_set(error, XT_STATUS_INPUT, s->store->db.path, "target_ids", -1,
                  "the tokens of question %lld's target prompt are not those that the model's "
                  "tokenizer makes of its text; its options cannot be scored",
-                 (long long)s->question->number);
+                 (long long)a->question->number);
 }
 
 /* The prompt's ids, and behind them those that its text and an option's have beyond its own. */
-static xt_status encode_option(const Scorer *s, bool special, const char *option, OptionIds *out,
-                               xt_error *error) {
-  const char *target = s->question->target;
-  const size_t n = strlen(target), more = strlen(option), prompt = s->values.target.count;
+static xt_status encode_option(const Scorer *s, const Asked *a, bool special, const char *option,
+                               OptionIds *out, xt_error *error) {
+  const char *target = a->question->target;
+  const size_t n = strlen(target), more = strlen(option), prompt = a->values.target.count;
   const bool space = n && !strchr(" \t\r\n", target[n - 1]);
   char *text;
   TRY(MEM_ALLOC(&text, n + more + 2, error));
@@ -232,60 +242,115 @@ static xt_status encode_option(const Scorer *s, bool special, const char *option
     free(out->ids);
     *out = (OptionIds){ids, prompt};
   }
-  memcpy(out->ids, s->values.target.ids, prompt * sizeof *out->ids);
+  memcpy(out->ids, a->values.target.ids, prompt * sizeof *out->ids);
   return XT_STATUS_OK;
 }
 
-static xt_status prepare_question(Scorer *s, xt_error *error) {
-  const Question *q = s->question;
-  size_t tokens = 0;
+static xt_status prepare_question(const Scorer *s, Asked *a, xt_error *error) {
+  const Question *q = a->question;
   bool special;
-  TRY(read_prompts(s, error));
-  TRY(find_special(s, &special, error));
-  TRY(MEM_ALLOC(&s->texts, q->option_count, error));
-  for (size_t o = 0; o < q->option_count; o++) {
-    TRY(encode_option(s, special, q->options[o].text, &s->texts[o], error));
-    tokens += s->texts[o].count - s->values.target.count;
-  }
-  const size_t together = q->count < RUNS_TOGETHER ? q->count : RUNS_TOGETHER;
-  TRY(MEM_ALLOC(&s->requests, together * q->option_count, error));
-  return MEM_ALLOC(&s->logprobs, together * tokens + 1, error);
+  TRY(read_prompts(s, a, error));
+  TRY(find_special(s, a, &special, error));
+  TRY(MEM_ALLOC(&a->texts, q->option_count, error));
+  for (size_t o = 0; o < q->option_count; o++)
+    TRY(encode_option(s, a, special, q->options[o].text, &a->texts[o], error));
+  return XT_STATUS_OK;
 }
 
-static void free_question(Scorer *s) {
-  for (size_t o = 0; s->texts && o < s->question->option_count; o++) free(s->texts[o].ids);
-  free(s->texts);
-  option_values_deinit(&s->values);
-  free(s->requests);
-  free(s->logprobs);
-  free(s->interventions);
+static void free_questions(Scorer *s) {
+  for (size_t k = 0; k < s->asked_count; k++) {
+    Asked *a = &s->asked[k];
+    for (size_t o = 0; a->texts && o < a->question->option_count; o++) free(a->texts[o].ids);
+    free(a->texts);
+    option_values_deinit(&a->values);
+  }
+  s->asked_count = 0;
 }
 
 /* ---- interventions --------------------------------------------------------------------------- */
 
-static xt_status make_interventions(Scorer *s, const OptionRun *runs, size_t count,
-                                    xt_error *error) {
-  size_t all = 0, at = 0;
-  for (size_t r = 0; r < count; r++) {
-    TRY(option_values_prepare(&s->values, &runs[r], error));
-    all += option_values_list(&s->values, &runs[r], NULL);
+/* Captures the source prompts that runs of the questions read, all together. */
+static xt_status read_sources(Scorer *s, xt_error *error) {
+  xt_request requests[QUESTIONS_TOGETHER] = {{0}};
+  xt_taps *taps[QUESTIONS_TOGETHER], **of[QUESTIONS_TOGETHER];
+  size_t n = 0;
+  for (size_t k = 0; k < s->asked_count; k++) {
+    Asked *a = &s->asked[k];
+    bool read = false;
+    for (size_t r = 0; r < a->question->count && !read; r++)
+      read = option_values_read_source(&s->plan->runs[a->question->first + r]);
+    if (!read) continue;
+    requests[n] = (xt_request){.ids = a->values.source.ids, .count = a->values.source.count};
+    of[n++] = &a->values.taps;
   }
-  free(s->interventions);
-  s->interventions = NULL;
-  TRY(MEM_ALLOC(&s->interventions, all + 1, error));
-  for (size_t r = 0; r < count; r++) {
-    const size_t n = option_values_list(&s->values, &runs[r], s->interventions + at);
-    for (size_t o = 0; o < s->question->option_count; o++) {
-      xt_score_request *request = &s->requests[r * s->question->option_count + o];
-      request->interventions = n ? s->interventions + at : NULL;
-      request->intervention_count = n;
-    }
-    at += n;
-  }
+  TRY(xt_session_capture_all(s->session, requests, n, taps, error));
+  for (size_t k = 0; k < n; k++) *of[k] = taps[k];
   return XT_STATUS_OK;
 }
 
 /* ---- scoring --------------------------------------------------------------------------------- */
+
+/* The question of a run. */
+static Asked *asked_of(Scorer *s, size_t run) {
+  Asked *a = s->asked;
+  while (run >= a->question->first + a->question->count) a++;
+  return a;
+}
+
+/* Tokens of a run's options. */
+static size_t option_tokens(const Asked *a) {
+  size_t tokens = 0;
+  for (size_t o = 0; o < a->question->option_count; o++)
+    tokens += a->texts[o].count - a->values.target.count;
+  return tokens;
+}
+
+/* Makes room for runs [from, to), once what they write is there. */
+static xt_status reserve_runs(Scorer *s, size_t from, size_t to, xt_error *error) {
+  size_t requests = 0, tokens = 0, interventions = 0;
+  for (size_t r = from; r < to; r++) {
+    Asked *a = asked_of(s, r);
+    TRY(option_values_prepare(&a->values, &s->plan->runs[r], error));
+    interventions += option_values_list(&a->values, &s->plan->runs[r], NULL);
+    requests += a->question->option_count;
+    tokens += option_tokens(a);
+  }
+  TRY(MEM_ALLOC(&s->requests, requests, error));
+  TRY(MEM_ALLOC(&s->logprobs, tokens + 1, error));
+  return MEM_ALLOC(&s->interventions, interventions + 1, error);
+}
+
+static void free_runs(Scorer *s) {
+  free(s->requests);
+  free(s->logprobs);
+  free(s->interventions);
+  s->requests = NULL;
+  s->logprobs = NULL;
+  s->interventions = NULL;
+}
+
+/* The requests of runs [from, to); returns their number. */
+static size_t make_requests(Scorer *s, size_t from, size_t to) {
+  xt_intervention *list = s->interventions;
+  float *next = s->logprobs;
+  size_t n = 0;
+  for (size_t r = from; r < to; r++) {
+    const Asked *a = asked_of(s, r);
+    const size_t written = option_values_list(&a->values, &s->plan->runs[r], list);
+    for (size_t o = 0; o < a->question->option_count; o++) {
+      const OptionIds *text = &a->texts[o];
+      s->requests[n++] = (xt_score_request){.ids = text->ids,
+                                            .count = text->count,
+                                            .first = a->values.target.count,
+                                            .logprobs = next,
+                                            .interventions = written ? list : NULL,
+                                            .intervention_count = written};
+      next += text->count - a->values.target.count;
+    }
+    list += written;
+  }
+  return n;
+}
 
 static double sum_of(const xt_score_request *r) {
   double sum = 0;
@@ -293,64 +358,72 @@ static double sum_of(const xt_score_request *r) {
   return fmin(sum, 0); /* a rounded logarithm of 1 may be above 0 */
 }
 
-static xt_status store_run(Scorer *s, const OptionRun *run, const xt_score_request *requests,
-                           xt_error *error) {
+static xt_status store_run(const Scorer *s, const Question *q, const OptionRun *run,
+                           const xt_score_request *requests, xt_error *error) {
   char name[XT_SITE_NAME_SIZE] = "vanilla";
-  const size_t count = s->question->option_count;
+  const size_t count = q->option_count;
   double *sums;
   if (!run->untouched) xt_site_format(run->site, name);
   TRY(MEM_ALLOC(&sums, count, error));
   for (size_t o = 0; o < count; o++) sums[o] = sum_of(&requests[o]);
-  const xt_status status = options_add(s->store, s->question->number, name, run->source,
-                                       run->target, sums, count, error);
+  const xt_status status =
+      options_add(s->store, q->number, name, run->source, run->target, sums, count, error);
   free(sums);
   return status ? status : xt_store_commit(s->store, STORE_COMMIT_SECONDS, error);
 }
 
-static xt_status score_runs(Scorer *s, const OptionRun *runs, size_t count, xt_error *error) {
-  const size_t options = s->question->option_count;
-  float *next = s->logprobs;
-  for (size_t k = 0; k < count * options; k++) {
-    const OptionIds *text = &s->texts[k % options];
-    s->requests[k] = (xt_score_request){
-        .ids = text->ids, .count = text->count, .first = s->values.target.count, .logprobs = next};
-    next += text->count - s->values.target.count;
+static xt_status score_runs(Scorer *s, size_t from, size_t to, xt_error *error) {
+  TRY(reserve_runs(s, from, to, error));
+  const size_t n = make_requests(s, from, to);
+  TRY(xt_session_score(s->session, s->requests, n, stopped, s, error));
+  const xt_score_request *of = s->requests;
+  for (size_t r = from; r < to; r++) {
+    const Question *q = asked_of(s, r)->question;
+    TRY(store_run(s, q, &s->plan->runs[r], of, error));
+    of += q->option_count;
   }
-  TRY(make_interventions(s, runs, count, error));
-  TRY(xt_session_score(s->session, s->requests, count * options, stopped, s, error));
-  for (size_t r = 0; r < count; r++) TRY(store_run(s, &runs[r], s->requests + r * options, error));
-  s->done += count;
+  s->done += to - from;
   return XT_STATUS_OK;
 }
 
-static xt_status score_question(Scorer *s, xt_error *error) {
-  const Question *q = s->question;
-  xt_status status = prepare_question(s, error);
-  for (size_t at = 0; at < q->count && !status; at += RUNS_TOGETHER) {
-    const size_t left = q->count - at;
-    status = score_runs(s, s->plan->runs + q->first + at,
-                        left < RUNS_TOGETHER ? left : RUNS_TOGETHER, error);
+/* The questions from *at on that are read together, and their runs. */
+static xt_status score_some(Scorer *s, size_t *at, xt_error *error) {
+  const Plan *plan = s->plan;
+  const size_t from = plan->questions[*at].first;
+  size_t end = from;
+  while (*at < plan->question_count && s->asked_count < QUESTIONS_TOGETHER &&
+         end - from < RUNS_TOGETHER) {
+    const Question *q = &plan->questions[(*at)++];
+    Asked *a = &s->asked[s->asked_count++];
+    *a = (Asked){
+        .question = q,
+        .values = {.session = s->session, .job = plan->scoring->job, .question = q->of_job}};
+    end += q->count;
+    TRY(prepare_question(s, a, error));
   }
-  free_question(s);
-  return status;
+  TRY(read_sources(s, error));
+  for (size_t run = from; run < end; run += RUNS_TOGETHER) {
+    const xt_status status =
+        score_runs(s, run, end - run < RUNS_TOGETHER ? end : run + RUNS_TOGETHER, error);
+    free_runs(s);
+    TRY(status);
+  }
+  return XT_STATUS_OK;
 }
 
 static xt_status score_all(xt_store *store, xt_session *session, const Plan *plan,
                            xt_error *error) {
+  Scorer *s;
+  TRY(MEM_ALLOC(&s, 1, error));
+  s->store = store;
+  s->session = session;
+  s->plan = plan;
   xt_status status = XT_STATUS_OK;
-  uint64_t done = 0;
-  for (size_t q = 0; q < plan->question_count && !status; q++) {
-    Scorer s = {.store = store,
-                .session = session,
-                .plan = plan,
-                .question = &plan->questions[q],
-                .values = {.session = session,
-                           .job = plan->scoring->job,
-                           .question = plan->questions[q].of_job},
-                .done = done};
-    status = score_question(&s, error);
-    done = s.done;
+  for (size_t at = 0; at < plan->question_count && !status;) {
+    status = score_some(s, &at, error);
+    free_questions(s);
   }
+  free(s);
   return status;
 }
 

@@ -33,13 +33,18 @@ typedef struct OptionValues {
   const xt_job *job;        /* NULL: no run needs it */
   size_t question;          /* of the job */
   OptionIds source, target; /* the prompts, owned */
-  xt_taps *taps, *own;      /* of the source prompt, and of the target; NULL: not needed yet */
+  xt_taps *taps, *own;      /* of the source prompt, which the caller may have read, and of the
+                               target; owned. NULL: not needed yet */
   OptionMade made[XT_SWEEP_SITES_MOST];
 } OptionValues;
 
 /* Whether a run of the site needs nothing but the question's own prompts. */
 bool option_site_is_plain(const xt_site *site);
 
+/* Whether a run reads the taps of the question's source prompt and nothing else. */
+static inline bool option_values_read_source(const OptionRun *run) {
+  return !run->untouched && !run->of_job && run->site.control != XT_CONTROL_SELF;
+}
 /* Captures what a run reads, unless that was done. */
 xt_status option_values_prepare(OptionValues *values, const OptionRun *run, xt_error *error);
 /* The interventions of a run that was prepared, in order, into `list`; NULL: they are counted.

@@ -404,6 +404,17 @@ void rows_choose(RowTable *t, int first, int count) {
   }
 }
 
+void rows_choose_again(RowTable *t, Dev logits, IndexList wanted, size_t at) {
+  xt_session *s = t->session;
+  s->backend->ops->choose(s->backend,
+                          &(ChooseArgs){.rows = 1,
+                                        .vocab = s->model->config.vocab,
+                                        .logits = logits,
+                                        .penalty = 1,
+                                        .wanted = wanted,
+                                        .out = dev_at(t->chosen_dev, at * CHOICE_WORDS)});
+}
+
 xt_status rows_read(RowTable *t, size_t first, size_t count, xt_error *error) {
   Backend *be = t->session->backend;
   be->ops->download(be, t->chosen + first, dev_at(t->chosen_dev, first * CHOICE_WORDS),

@@ -153,6 +153,9 @@ bool request_has_heads(const xt_intervention *interventions, size_t count);
 Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool plain);
 /* The same for any number of rows of the residual stream; row r's choice is choice r. */
 void rows_choose(RowTable *t, int first, int count);
+/* Asks about one more id of a row whose logits rows_choose_piece has returned: choice `at`, of which
+ * the other numbers are those of the row. Without a penalty and settings alone. */
+void rows_choose_again(RowTable *t, Dev logits, IndexList wanted, size_t at);
 /* Reads choices [first, first + count), and the backend's status. */
 xt_status rows_read(RowTable *t, size_t first, size_t count, xt_error *error);
 /* The numbers of a row that was read, for the ids that its question asks about: [2 + count]. False:

@@ -197,10 +197,60 @@ static void test_prompts_share_products(void **state) {
   }
 }
 
+/* ---- scoring --------------------------------------------------------------------------------- */
+
+enum { OPTIONS = 5, OPTION_TOKENS = 4 };
+
+/* Options behind one prompt, under no change and under one, are rows only where they differ; what each
+ * is given is what it is given alone. */
+static void test_options_share_rows(void **state) {
+  (void)state;
+  ON_ONE_THREAD();
+  static const int32_t options[OPTIONS][OPTION_TOKENS] = {
+      {50, 51, 52, 53}, {50, 51, 60, 61}, {50, 70, 71, 72}, {50, 51, 52, 54}, {80, 81, 82, 83}};
+  /* rows: the prompt's last token, 50, 51, 52, 60, 70, 71, 80, 81, 82 */
+  const int rows = 10;
+  int32_t ids[OPTIONS][40 + OPTION_TOKENS];
+  float logprobs[2][OPTIONS][OPTION_TOKENS], alone[OPTION_TOKENS];
+  int32_t best[2][OPTIONS][OPTION_TOKENS], alone_best[OPTION_TOKENS];
+  xt_score_request requests[2 * OPTIONS];
+  xt_error error;
+  Fixture f = fixture_open(0, NULL);
+  const size_t given = lengths[0];
+  const xt_intervention change =
+      put(&f, 1, (xt_site){.read = XT_TAP_FFN, .write = XT_TAP_FFN}, 1, 2);
+  for (int k = 0; k < 2 * OPTIONS; k++) {
+    const int o = k % OPTIONS, run = k / OPTIONS;
+    memcpy(ids[o], prompts[0], given * sizeof **ids);
+    memcpy(ids[o] + given, options[o], sizeof options[o]);
+    requests[k] = (xt_score_request){.ids = ids[o],
+                                     .count = given + OPTION_TOKENS,
+                                     .first = given,
+                                     .logprobs = logprobs[run][o],
+                                     .best = best[run][o],
+                                     .interventions = run ? &change : NULL,
+                                     .intervention_count = (size_t)run};
+  }
+  count_from_here(f.session);
+  ASSERT_OK(xt_session_score(f.session, requests, 2 * OPTIONS, NULL, NULL, &error));
+  check_work((int)given - 1, 2 * rows, 1, 512, f.layers, 1);
+  for (int k = 0; k < 2 * OPTIONS; k++) {
+    xt_score_request one = requests[k];
+    one.logprobs = alone;
+    one.best = alone_best;
+    ASSERT_OK(xt_session_score(f.session, &one, 1, NULL, NULL, &error));
+    assert_memory_equal(alone, requests[k].logprobs, sizeof alone);
+    assert_memory_equal(alone_best, requests[k].best, sizeof alone_best);
+  }
+  assert_memory_not_equal(logprobs[0], logprobs[1], sizeof logprobs[0]);
+  fixture_close(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_prompts_do_not_matter),
       cmocka_unit_test(test_prompts_share_products),
+      cmocka_unit_test(test_options_share_rows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
