@@ -119,6 +119,7 @@ typedef struct Baseline {
   /* The tap at all layers, [prompts, layers, width], at the last tokens of: */
   float *states;            /* what same-layer and incline read of each question */
   float *sources, *targets; /* the parallel prompts; NULL: nothing is learned */
+  bool begun;               /* some figures are printed */
   bool stopped;             /* by a signal, with what was stored */
   float *values;            /* [questions, layers, width] what is written at each; NULL: `states` */
 } Baseline;
@@ -172,24 +173,40 @@ static size_t first_with_prompt(const Questions *questions, size_t i, bool sourc
   return i;
 }
 
+#define PROMPTS_TOGETHER 64 /* whose taps are in memory at once */
+
+/* Runs prompts `which`, and keeps the tap of all layers of each. */
+static xt_status read_some(const Baseline *b, const Questions *questions, bool sources,
+                           const size_t *which, size_t n, float *out, xt_error *error) {
+  const size_t all = state_at(b, 1, 0);
+  xt_request requests[PROMPTS_TOGETHER];
+  xt_taps *read[PROMPTS_TOGETHER];
+  for (size_t k = 0; k < n; k++) requests[k] = prompt_of(questions, which[k], sources);
+  const xt_status status = xt_session_capture_all(b->model.session, requests, n, read, error);
+  for (size_t k = 0; k < n && !status; k++) {
+    memcpy(out + which[k] * all, xt_taps_get(read[k], (xt_tap)b->arguments->tap, 0),
+           all * sizeof *out);
+    xt_taps_free(read[k]);
+  }
+  return status;
+}
+
 /* Runs each different source or target prompt once, and keeps its tap of all layers in *out. */
 static xt_status read_states(const Baseline *b, const Questions *questions, bool sources,
                              float **out, xt_error *error) {
-  const size_t all = state_at(b, 1, 0);
-  *out = calloc(questions->count * all + 1, sizeof **out);
+  const size_t all = state_at(b, 1, 0), count = questions->count;
+  size_t which[PROMPTS_TOGETHER], n = 0;
+  *out = calloc(count * all + 1, sizeof **out);
   xt_status status = *out ? XT_STATUS_OK : error_memory(error);
-  for (size_t i = 0; i < questions->count && !status; i++) {
-    const xt_request request = prompt_of(questions, i, sources);
+  for (size_t i = 0; i < count && !status; i++) {
+    if (first_with_prompt(questions, i, sources) == i) which[n++] = i;
+    if (n < PROMPTS_TOGETHER && i + 1 < count) continue;
+    status = read_some(b, questions, sources, which, n, *out, error);
+    n = 0;
+  }
+  for (size_t i = 0; i < count && !status; i++) {
     const size_t first = first_with_prompt(questions, i, sources);
-    xt_taps *read;
-    if (first < i) {
-      memcpy(*out + i * all, *out + first * all, all * sizeof **out);
-      continue;
-    }
-    status = xt_session_capture(b->model.session, &request, &read, error);
-    if (status) break;
-    memcpy(*out + i * all, xt_taps_get(read, (xt_tap)b->arguments->tap, 0), all * sizeof **out);
-    xt_taps_free(read);
+    if (first < i) memcpy(*out + i * all, *out + first * all, all * sizeof **out);
   }
   return status;
 }
@@ -243,45 +260,61 @@ static xt_site method_site(const Arguments *a) {
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* Runs all questions, each changed at the layers of `at`; NULL: untouched. */
-static xt_status run_all(Baseline *b, const bool *at, xt_error *error) {
-  const size_t n = b->questions.count, layers = (size_t)b->model.info.layers;
+#define RESPONSES_TOGETHER 4096 /* runs of all questions are generated together up to so many */
+#define UNTOUCHED (-1)          /* a run of all questions without a change; others are of a layer */
+
+/* What run `run` writes into question i. `keep`: with --together, the layers. Returns how many. */
+static size_t list_changes(const Baseline *b, int run, const bool *keep, size_t i,
+                           xt_intervention *out) {
   const xt_site site = method_site(b->arguments);
   const float *values = b->values ? b->values : b->states;
-  xt_request *requests = calloc(n + 1, sizeof *requests);
-  xt_intervention *changes = calloc(n * layers + 1, sizeof *changes);
-  xt_generation *out = calloc(n + 1, sizeof *out);
-  xt_status status = requests && changes && out ? XT_STATUS_OK : error_memory(error);
-  for (size_t i = 0; i < n && !status; i++) {
-    const Asked *a = &b->questions.asked[i];
-    xt_intervention *of = changes + i * layers;
-    requests[i] =
-        (xt_request){.ids = a->ids->target, .count = a->ids->target_count, .interventions = of};
-    for (int layer = 0; at && layer < (int)layers; layer++)
-      if (at[layer])
-        of[requests[i].intervention_count++] = (xt_intervention){
-            .write = site.write,
-            .layer = layer,
-            .position = site.positions == XT_POSITIONS_ALL ? XT_POSITION_ALL : XT_POSITION_LAST,
-            .rule = site.rule,
-            .alpha = site.alpha,
-            .value = values + state_at(b, i, layer)};
+  const bool together = b->arguments->together;
+  size_t n = 0;
+  for (int layer = 0; run != UNTOUCHED && layer < b->model.info.layers; layer++)
+    if (together ? keep[layer] : layer == run)
+      out[n++] = (xt_intervention){
+          .write = site.write,
+          .layer = layer,
+          .position = site.positions == XT_POSITIONS_ALL ? XT_POSITION_ALL : XT_POSITION_LAST,
+          .rule = site.rule,
+          .alpha = site.alpha,
+          .value = values + state_at(b, i, layer)};
+  return n;
+}
+
+/* Generates `count` runs of all questions, out [count][questions], so that the prompts, which most
+ * methods change in the last token alone, are run once for all. */
+static xt_status generate_runs(const Baseline *b, const int *runs, size_t count, const bool *keep,
+                               xt_generation *out, xt_error *error) {
+  const size_t n = b->questions.count,
+               each = b->arguments->together ? (size_t)b->model.info.layers : 1;
+  xt_request *requests = calloc(count * n + 1, sizeof *requests);
+  xt_intervention *changes = calloc(count * n * each + 1, sizeof *changes);
+  xt_status status = requests && changes ? XT_STATUS_OK : error_memory(error);
+  for (size_t k = 0; k < count * n && !status; k++) {
+    xt_intervention *of = changes + k * each;
+    requests[k] = prompt_of(&b->questions, k % n, false);
+    requests[k].interventions = of;
+    requests[k].intervention_count = list_changes(b, runs[k / n], keep, k % n, of);
   }
   if (!status)
     status = xt_session_generate(
-        b->model.session, requests, n,
+        b->model.session, requests, count * n,
         &(xt_generate_options){.max_new_tokens = b->questions.job.info.max_new_tokens,
                                .repetition_penalty = b->arguments->sweep.penalty},
         out, error);
-  for (size_t i = 0; i < n && !status; i++) {
-    Asked *a = &b->questions.asked[i];
-    status = question_judge(a, b->tokenizer, b->langid, &out[i], at ? &a->changed : &a->untouched,
-                            error);
-  }
-  for (size_t i = 0; out && i < n; i++) xt_generation_deinit(&out[i]);
   free(requests);
   free(changes);
-  free(out);
+  return status;
+}
+
+static xt_status judge_run(Baseline *b, bool untouched, const xt_generation *out, xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  for (size_t i = 0; i < b->questions.count && !status; i++) {
+    Asked *a = &b->questions.asked[i];
+    status = question_judge(a, b->tokenizer, b->langid, &out[i],
+                            untouched ? &a->untouched : &a->changed, error);
+  }
   return status;
 }
 
@@ -351,25 +384,42 @@ static xt_status store(Baseline *b, const bool *keep, xt_error *error) {
   return baseline_store(&what, &b->model, &b->stopped, error);
 }
 
+/* A run of a layer, or of all together. */
+static xt_status print_run(Baseline *b, int run, const xt_generation *out, xt_error *error) {
+  char name[12];
+  snprintf(name, sizeof name, "%d", run);
+  const xt_status status = judge_run(b, run == UNTOUCHED, out, error);
+  if (status || run == UNTOUCHED) return status;
+  if (!b->arguments->sweep.model.json && !b->begun) baseline_print_heading();
+  b->begun = true;
+  return print_layers(b, b->arguments->together ? b->arguments->layers : name, error);
+}
+
+static xt_status print_runs(Baseline *b, const int *runs, size_t count, const bool *keep,
+                            xt_error *error) {
+  const size_t n = b->questions.count;
+  xt_generation *out = calloc(count * n + 1, sizeof *out);
+  xt_status status = out ? generate_runs(b, runs, count, keep, out, error) : error_memory(error);
+  for (size_t k = 0; k < count && !status; k++) status = print_run(b, runs[k], out + k * n, error);
+  for (size_t k = 0; out && k < count * n; k++) xt_generation_deinit(&out[k]);
+  free(out);
+  return status;
+}
+
 /* Runs each kept layer, or all together, and prints what comes of it. */
 static xt_status print_all(Baseline *b, const bool *keep, xt_error *error) {
   const int layers = b->model.info.layers;
-  const bool together = b->arguments->together;
-  bool *only = calloc((size_t)layers, sizeof *only), begun = false;
-  xt_status status = only ? run_all(b, NULL, error) : error_memory(error);
-  for (int layer = 0; layer < layers && !status; layer++) {
-    char name[12];
-    if (!keep[layer] || (together && begun)) continue;
-    snprintf(name, sizeof name, "%d", layer);
-    only[layer] = true;
-    TRY_DONE(run_all(b, together ? keep : only, error));
-    only[layer] = false;
-    if (!b->arguments->sweep.model.json && !begun) baseline_print_heading();
-    begun = true;
-    TRY_DONE(print_layers(b, together ? b->arguments->layers : name, error));
-  }
-done:
-  free(only);
+  const size_t n = b->questions.count, most = n ? RESPONSES_TOGETHER / n + 1 : 1;
+  int *runs = calloc((size_t)layers + 1, sizeof *runs);
+  size_t count = 0;
+  if (!runs) return error_memory(error);
+  runs[count++] = UNTOUCHED;
+  for (int layer = 0; layer < layers; layer++)
+    if (keep[layer] && (count == 1 || !b->arguments->together)) runs[count++] = layer;
+  xt_status status = XT_STATUS_OK;
+  for (size_t at = 0; at < count && !status; at += most)
+    status = print_runs(b, runs + at, count - at < most ? count - at : most, keep, error);
+  free(runs);
   return status;
 }
 
