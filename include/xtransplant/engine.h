@@ -248,6 +248,10 @@ XT_API const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */
  * the prompt's ids as a JSON array under `ids` in the metadata. The file is replaced completely or
  * not at all. */
 XT_API xt_status xt_taps_save(const xt_taps *taps, const char *path, xt_error *error);
+/* The same of `n` prompts of one model, at least one: each tensor has them as its first dimension, as
+ * in `block` [n, N, C], and `ids` is an array of arrays. */
+XT_API xt_status xt_taps_save_all(xt_taps *const *taps, size_t n, const char *path,
+                                  xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -283,31 +283,71 @@ xt_status xt_session_capture(xt_session *s, const xt_request *request, xt_taps *
 
 /* ---- their file ------------------------------------------------------------------------------ */
 
-static xt_status write_taps(const xt_taps *t, SafetensorsWriter *w, xt_error *error) {
-  const int64_t width = t->width, vocab = t->vocab, layered[2] = {t->layers, t->width};
-  TextBuffer ids = {0};
-  text_buffer_add_text(&ids, "[");
-  for (size_t i = 0; i < t->count; i++) text_buffer_format(&ids, "%s%d", i ? ", " : "", t->ids[i]);
-  text_buffer_add_text(&ids, "]");
-  xt_status status = ids.failed ? err_memory(error, ids.size)
-                                : safetensors_writer_metadata(w, "ids", ids.data, error);
-  text_buffer_free(&ids);
-  TRY(status);
-  TRY(safetensors_writer_declare(w, "embed", DTYPE_F32, 1, &width, error));
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    TRY(safetensors_writer_declare(w, engine_tap_names[tap], DTYPE_F32, 2, layered, error));
-  TRY(safetensors_writer_declare(w, "logits", DTYPE_F32, 1, &vocab, error));
-  TRY(safetensors_writer_data(w, t->embed, (size_t)t->width * sizeof(float), error));
-  TRY(safetensors_writer_data(
-      w, t->values, XT_TAP_COUNT * (size_t)t->layers * (size_t)t->width * sizeof(float), error));
-  return safetensors_writer_data(w, t->logits, (size_t)t->vocab * sizeof(float), error);
+static void add_ids(TextBuffer *out, const xt_taps *t) {
+  text_buffer_add_text(out, "[");
+  for (size_t i = 0; i < t->count; i++) text_buffer_format(out, "%s%d", i ? ", " : "", t->ids[i]);
+  text_buffer_add_text(out, "]");
 }
 
-xt_status xt_taps_save(const xt_taps *t, const char *path, xt_error *error) {
+static xt_status write_ids(xt_taps *const *taps, size_t n, bool many, SafetensorsWriter *w,
+                           xt_error *error) {
+  TextBuffer ids = {0};
+  if (many) text_buffer_add_text(&ids, "[");
+  for (size_t i = 0; i < n; i++) {
+    if (i) text_buffer_add_text(&ids, ", ");
+    add_ids(&ids, taps[i]);
+  }
+  if (many) text_buffer_add_text(&ids, "]");
+  const xt_status status = ids.failed ? err_memory(error, ids.size)
+                                      : safetensors_writer_metadata(w, "ids", ids.data, error);
+  text_buffer_free(&ids);
+  return status;
+}
+
+/* With `many`, the first dimension is the prompts. */
+static xt_status declare(SafetensorsWriter *w, const char *name, size_t n, bool many, int dims,
+                         const int64_t *shape, xt_error *error) {
+  int64_t all[3] = {(int64_t)n};
+  for (int d = 0; d < dims; d++) all[1 + d] = shape[d];
+  return safetensors_writer_declare(w, name, DTYPE_F32, dims + many, many ? all : shape, error);
+}
+
+static xt_status write_taps(xt_taps *const *taps, size_t n, bool many, SafetensorsWriter *w,
+                            xt_error *error) {
+  const xt_taps *t = taps[0];
+  const int64_t width = t->width, vocab = t->vocab, layered[2] = {t->layers, t->width};
+  const size_t each = (size_t)t->layers * (size_t)t->width;
+  TRY(write_ids(taps, n, many, w, error));
+  TRY(declare(w, "embed", n, many, 1, &width, error));
+  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+    TRY(declare(w, engine_tap_names[tap], n, many, 2, layered, error));
+  TRY(declare(w, "logits", n, many, 1, &vocab, error));
+  for (size_t i = 0; i < n; i++)
+    TRY(safetensors_writer_data(w, taps[i]->embed, (size_t)t->width * sizeof(float), error));
+  for (size_t tap = 0; tap < XT_TAP_COUNT; tap++)
+    for (size_t i = 0; i < n; i++)
+      TRY(safetensors_writer_data(w, taps[i]->values + tap * each, each * sizeof(float), error));
+  for (size_t i = 0; i < n; i++)
+    TRY(safetensors_writer_data(w, taps[i]->logits, (size_t)t->vocab * sizeof(float), error));
+  return XT_STATUS_OK;
+}
+
+static xt_status save(xt_taps *const *taps, size_t n, bool many, const char *path,
+                      xt_error *error) {
   SafetensorsWriter *w;
   TRY(safetensors_writer_open(path, &w, error));
-  const xt_status status = write_taps(t, w, error);
+  const xt_status status = write_taps(taps, n, many, w, error);
   if (!status) return safetensors_writer_commit(w, error);
   safetensors_writer_discard(w);
   return status;
+}
+
+xt_status xt_taps_save(const xt_taps *t, const char *path, xt_error *error) {
+  xt_taps *const one = (xt_taps *)(uintptr_t)t;
+  return save(&one, 1, false, path, error);
+}
+
+xt_status xt_taps_save_all(xt_taps *const *taps, size_t n, const char *path, xt_error *error) {
+  if (n == 0) return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "there are no prompts");
+  return save(taps, n, true, path, error);
 }

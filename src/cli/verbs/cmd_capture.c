@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* capture: the taps of one prompt's last token, into a safetensors file; or a steering vector, the
- * mean of a tap over prompts, into a file of vectors. */
+/* capture: the taps of the last token of one prompt, or of many, into a safetensors file; or a steering
+ * vector, the mean of a tap over prompts, into a file of vectors. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "inputs/prompt_list.h"
 #include "inputs/prompt_sums.h"
 #include "shell/output.h"
 #include "verbs/verbs.h"
@@ -11,7 +12,7 @@
 typedef struct Arguments {
   ModelArguments model;
   PromptInput prompt;
-  const char *output, *mean, *minus;
+  const char *output, *lines, *mean, *minus;
   int tap;
 } Arguments;
 
@@ -30,6 +31,10 @@ static const Option options[] = {
      .required = true,
      .help = "the safetensors file to write (of --mean, by the end of its name, .safetensors, .npy "
              "or, a control vector, .gguf); an existing file is replaced"},
+    OPTION_JSONL(
+        Arguments, lines,
+        "write the values of every prompt of FILE, JSON lines as for --line; each tensor's "
+        "first dimension is then the prompts"),
     {.name = "mean",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, mean),
@@ -137,11 +142,56 @@ static xt_status capture_mean(const Arguments *arguments, const LoadedModel *mod
   return error_memory(error);
 }
 
+/* ---- every prompt of a file ------------------------------------------------------------------ */
+
+static xt_status print_lines(const Arguments *arguments, const LoadedModel *model, size_t n,
+                             xt_error *error) {
+  const xt_model_info *info = &model->info;
+  if (!arguments->model.json) {
+    cli_note(arguments->model.quiet,
+             "wrote %s: embed [%zu, %d], attn, mid, ffn and block [%zu, %d, %d], logits [%zu, %d] "
+             "of the last tokens of %zu prompts",
+             arguments->output, n, info->width, n, info->layers, info->width, n, info->vocab, n);
+    return XT_STATUS_OK;
+  }
+  json_t *object = json_object();
+  bool ok = json_add(object, "output", json_string(arguments->output));
+  ok = json_add(object, "layers", json_integer(info->layers)) && ok;
+  ok = json_add(object, "width", json_integer(info->width)) && ok;
+  ok = json_add(object, "vocab", json_integer(info->vocab)) && ok;
+  ok = json_add(object, "prompts", json_integer((json_int_t)n)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static xt_status capture_lines(const Arguments *arguments, const LoadedModel *model,
+                               const PromptList *list, xt_error *error) {
+  const size_t n = list->count;
+  xt_request *requests = calloc(n, sizeof *requests);
+  xt_taps **taps = calloc(n, sizeof *taps);
+  xt_status status = requests && taps ? XT_STATUS_OK : error_memory(error);
+  for (size_t i = 0; i < n && !status; i++)
+    requests[i] = (xt_request){.ids = list->prompts[i].ids, .count = list->prompts[i].count};
+  if (!status) status = xt_session_capture_all(model->session, requests, n, taps, error);
+  if (!status) status = xt_taps_save_all(taps, n, arguments->output, error);
+  if (!status) status = print_lines(arguments, model, n, error);
+  for (size_t i = 0; taps && i < n; i++) xt_taps_free(taps[i]);
+  free(taps);
+  free(requests);
+  return status;
+}
+
+/* ---- the verb -------------------------------------------------------------------------------- */
+
 static int check_usage(const Cli *cli, const Arguments *arguments) {
   if (!arguments->mean && arguments->minus)
     return cli_usage(cli, "--minus: needs --mean, from which it is subtracted");
   if (!arguments->mean && option_is_given(cli, "tap"))
     return cli_usage(cli, "--tap: chooses what --mean is of; without that, every tap is written");
+  if (arguments->mean && arguments->lines)
+    return cli_usage(cli, "--jsonl: cannot be combined with --mean, which has a file of prompts");
+  if (arguments->lines) return prompt_list_usage(cli, &arguments->prompt);
   if (!arguments->mean) return prompt_usage(cli, &arguments->prompt, "prompt");
   if (arguments->prompt.text || arguments->prompt.file || arguments->prompt.line)
     return cli_usage(cli, "--mean: takes the place of --prompt, --prompt-file and --line");
@@ -150,30 +200,44 @@ static int check_usage(const Cli *cli, const Arguments *arguments) {
   return chat_usage(cli, &arguments->prompt.chat);
 }
 
+static xt_status capture_one(const Arguments *arguments, const LoadedModel *model,
+                             const Prompt *prompt, xt_error *error) {
+  const xt_request request = {.ids = prompt->ids, .count = prompt->count};
+  xt_taps *taps;
+  xt_status status = xt_session_capture(model->session, &request, &taps, error);
+  if (status) return status;
+  status = xt_taps_save(taps, arguments->output, error);
+  if (!status) status = print_summary(arguments, model, prompt, error);
+  xt_taps_free(taps);
+  return status;
+}
+
 static int run(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
+  const bool one = !arguments->mean && !arguments->lines;
   LoadedModel model = {0};
   Prompt prompt = {0};
-  xt_taps *taps = NULL;
+  PromptList list = {0};
   xt_error error;
   xt_status status;
   const int wrong = check_usage(cli, arguments);
   if (wrong) return wrong;
-  if (!arguments->mean) TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
+  if (one) TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
+  if (arguments->lines)
+    TRY_DONE(prompt_list_read(&arguments->prompt, arguments->lines, &list, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
-  if (!arguments->mean) TRY_DONE(prompt_encode(&prompt, &model, 0, &error));
+  if (one) TRY_DONE(prompt_encode(&prompt, &model, 0, &error));
+  TRY_DONE(prompt_list_encode(&list, &model, 0, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
-  if (arguments->mean) {
+  if (arguments->mean)
     status = capture_mean(arguments, &model, &error);
-    goto done;
-  }
-  const xt_request request = {.ids = prompt.ids, .count = prompt.count};
-  TRY_DONE(xt_session_capture(model.session, &request, &taps, &error));
-  TRY_DONE(xt_taps_save(taps, arguments->output, &error));
-  TRY_DONE(print_summary(arguments, &model, &prompt, &error));
+  else if (arguments->lines)
+    status = capture_lines(arguments, &model, &list, &error);
+  else
+    status = capture_one(arguments, &model, &prompt, &error);
 done:
-  xt_taps_free(taps);
   prompt_deinit(&prompt);
+  prompt_list_deinit(&list);
   model_deinit(&model);
   return cli_exit(cli, status, &error);
 }
@@ -186,7 +250,11 @@ const Verb verb_capture = {
         "the input of layer 0; attn (attention output), mid (residual stream between the "
         "modules), ffn (feed-forward output) and block (layer output), each [N, C]; and logits "
         "[V]. The file's metadata holds the prompt's ids under the name ids. The file is written "
-        "completely or not at all. With --mean it writes the mean of one tap over many prompts, "
+        "completely or not at all. With --jsonl it runs every prompt of a file, many at a time, "
+        "and "
+        "each tensor has the prompts as its first dimension, as in block [prompts, N, C]; all "
+        "values "
+        "are in memory together. With --mean it writes the mean of one tap over many prompts, "
         "or, with --minus, the difference of two such means: a steering vector for each "
         "layer, for --vector of run and sweep, llama.cpp or repeng.",
     .example = "xtransplant capture -m Qwen2-7B-Instruct --prompt-file en.txt -o taps.safetensors",
