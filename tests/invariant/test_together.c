@@ -128,6 +128,44 @@ static void test_prompts_do_not_matter(void **state) {
   }
 }
 
+/* Prompts on both sides of the length from which on rotary angles depend on it, and in other architectures,
+ * begin alike and run together. */
+static void test_lengths_do_not_matter(void **state) {
+  (void)state;
+  ON_ONE_THREAD();
+  static const char *const models[] = {"llama-dynamic", "phi3-longrope", "mixtral", "neox",
+                                       "gemma3"};
+  enum { COUNT = 16 };
+  static int32_t ids[COUNT][60];
+  xt_request requests[COUNT];
+  xt_taps *all[COUNT];
+  xt_error error;
+  for (int p = 0; p < COUNT; p++) {
+    for (int t = 0; t < 60; t++) ids[p][t] = t < 12 + p ? 5 + t % 40 : 7 + (p + t) % 40;
+    requests[p] = (xt_request){.ids = ids[p], .count = (size_t)(15 + (p % 2 ? 2 * p : 0) + p / 3)};
+  }
+  for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+    char path[200];
+    xt_model *model;
+    xt_session *session;
+    xt_model_info info;
+    snprintf(path, sizeof path, "%s/tests/golden/models/%s", XT_SOURCE_DIR, models[m]);
+    ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = 1}, &model, &error));
+    ASSERT_OK(xt_session_create(model, &session, &error));
+    xt_model_get_info(model, &info);
+    ASSERT_OK(xt_session_capture_all(session, requests, COUNT, all, &error));
+    for (int p = 0; p < COUNT; p++) {
+      xt_taps *alone;
+      ASSERT_OK(xt_session_capture(session, &requests[p], &alone, &error));
+      same_taps(alone, all[p], &info);
+      xt_taps_free(alone);
+      xt_taps_free(all[p]);
+    }
+    xt_session_free(session);
+    xt_model_close(model);
+  }
+}
+
 /* ---- the work -------------------------------------------------------------------------------- */
 
 static const BackendOps *inner;
@@ -249,6 +287,7 @@ static void test_options_share_rows(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_prompts_do_not_matter),
+      cmocka_unit_test(test_lengths_do_not_matter),
       cmocka_unit_test(test_prompts_share_products),
       cmocka_unit_test(test_options_share_rows),
   };
