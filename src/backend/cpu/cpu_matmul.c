@@ -197,52 +197,82 @@ static void stream_quantised(void *context, size_t group, int thread) {
   }
 }
 
-static void expand_panel(const Product *p, float *wide, Dtype type, const void *panel, int depth) {
-  const int columns = p->b->kernels->tile_columns;
-  p->b->kernels->expand(type, wide, panel, depth);
+/* With many rows, a panel's block of K is expanded into the scratch memory, and all rows of a block
+ * of rows read it from there. Between blocks of K, the sums are in y itself. With several blocks of
+ * rows, so many panels are expanded together, and all of them read these. */
+#define EXPANDED_PANELS 4
+_Static_assert(EXPANDED_PANELS *BACKEND_K_BLOCK <= CPU_ROW_BLOCK * CPU_GROUP_PANELS,
+               "the scratch memory of sums has room for them");
+
+static float *expanded_at(const Product *p, int place, int thread) {
+  return cpu_scratch(p->b, thread) +
+         (size_t)place * (size_t)(p->depth * p->b->kernels->tile_columns);
+}
+
+static void expand_panel(const Product *p, int panel, int block, float *wide) {
+  const int columns = p->b->kernels->tile_columns, depth = block_depth(p, block);
+  p->b->kernels->expand(p->w->quantised[panel].type, wide, quantised_at(p, panel, block), depth);
   if (p->b->base.compute == XT_COMPUTE_BF16)
     p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
 }
 
-/* With many rows, a panel's block of K is expanded into the scratch memory, and all rows of a block
- * of rows read it from there. Between blocks of K, the sums are in y itself. */
+/* Rows [row, row + rows) against a panel's expanded block of K; meanwhile the codes of the same
+ * block of panel `next` are prefetched, if that is below `end`. */
+static void multiply_expanded(const Product *p, const float *wide, int panel, int block, int row,
+                              int rows, int next, int end) {
+  const Weight *w = p->w;
+  const QuantisedPanel *q = &w->quantised[panel];
+  const bool packed = p->b->base.compute == XT_COMPUTE_BF16 || p->m > 4, ahead = next < end;
+  const size_t values = (size_t)block_depth(p, block) * (size_t)p->b->kernels->tile_columns;
+  float *y = p->y + (size_t)row * (size_t)w->n + q->first;
+  const GemmArgs g = {.a = packed ? packed_at(p, block, row)
+                                  : p->x + (size_t)row * (size_t)w->k +
+                                        (size_t)block * (size_t)p->depth,
+                      .lda = packed ? CPU_PACKED_LD : (size_t)w->k,
+                      .rows = rows,
+                      .columns = q->columns,
+                      .depth = block_words(p, block),
+                      .type = DTYPE_F32,
+                      .b = wide,
+                      .c = y,
+                      .ldc = (size_t)w->n,
+                      .add = block > 0 ? y : NULL,
+                      .ld_add = (size_t)w->n,
+                      .next_rows = ahead ? quantised_at(p, next, block) : NULL,
+                      .next_rows_bytes = ahead ? dtype_bytes(w->quantised[next].type, values) : 0,
+                      .bias = block == p->blocks - 1 && p->bias ? p->bias + q->first : NULL};
+  tiles(p, &g);
+}
+
+/* Panels [first, last) of a group that ends at `end`, and rows [begin, stop). */
+static void multiply_quantised(const Product *p, int first, int last, int end, int begin, int stop,
+                               int thread) {
+  const bool together = stop - begin > p->row_block; /* else each panel before its product */
+  for (int i = 0; i < p->blocks; i++) {
+    for (int q = first; together && q < last; q++)
+      expand_panel(p, q, i, expanded_at(p, q - first, thread));
+    for (int row = begin; row < stop; row += p->row_block) {
+      const int rows = stop - row < p->row_block ? stop - row : p->row_block;
+      for (int q = first; q < last; q++) {
+        float *wide = expanded_at(p, together ? q - first : 0, thread);
+        if (!together) expand_panel(p, q, i, wide);
+        multiply_expanded(p, wide, q, i, row, rows, together ? q + last - first : q + 1,
+                          row == begin ? end : 0);
+      }
+    }
+  }
+}
+
 static void quantised_group(void *context, size_t item, int thread) {
   const Product *p = context;
-  const Weight *w = p->w;
   const int group = (int)item / p->parts, part = (int)item % p->parts,
-            end = p->first_panel[group + 1], columns = p->b->kernels->tile_columns;
-  const bool packed = p->b->base.compute == XT_COMPUTE_BF16 || p->m > 4;
-  float *wide = cpu_scratch(p->b, thread);
+            end = p->first_panel[group + 1], begin = p->row_blocks * part / p->parts * p->row_block;
   int stop = p->row_blocks * (part + 1) / p->parts * p->row_block;
   if (stop > p->m) stop = p->m;
-  for (int row = p->row_blocks * part / p->parts * p->row_block; row < stop; row += p->row_block)
-    for (int i = 0; i < p->blocks; i++)
-      for (int q = p->first_panel[group]; q < end; q++) {
-        const QuantisedPanel *panel = &w->quantised[q];
-        const int depth = block_depth(p, i),
-                  rows = stop - row < p->row_block ? stop - row : p->row_block;
-        const size_t values = (size_t)depth * (size_t)columns;
-        expand_panel(p, wide, panel->type, quantised_at(p, q, i), depth);
-        float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
-        const void *next = q + 1 < end ? quantised_at(p, q + 1, i) : NULL; /* prefetched */
-        const GemmArgs g = {.a = packed ? packed_at(p, i, row)
-                                        : p->x + (size_t)row * (size_t)w->k +
-                                              (size_t)i * (size_t)p->depth,
-                            .lda = packed ? CPU_PACKED_LD : (size_t)w->k,
-                            .rows = rows,
-                            .columns = panel->columns,
-                            .depth = block_words(p, i),
-                            .type = DTYPE_F32,
-                            .b = wide,
-                            .c = y,
-                            .ldc = (size_t)w->n,
-                            .add = i > 0 ? y : NULL,
-                            .ld_add = (size_t)w->n,
-                            .next_rows = next,
-                            .next_rows_bytes = next ? dtype_bytes(panel[1].type, values) : 0,
-                            .bias = i == p->blocks - 1 && p->bias ? p->bias + panel->first : NULL};
-        tiles(p, &g);
-      }
+  for (int q = p->first_panel[group], last; q < end; q = last) {
+    last = stop - begin > p->row_block && end - q > EXPANDED_PANELS ? q + EXPANDED_PANELS : end;
+    multiply_quantised(p, q, last, end, begin, stop, thread);
+  }
 }
 
 /* Groups of panels, smaller ones at the end so that the threads end together. */
