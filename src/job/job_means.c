@@ -71,45 +71,66 @@ static size_t tap_size(const xt_session *session, int tap) {
          (tap == XT_TAP_HEADS ? (size_t)c->heads * (size_t)c->head_dim : (size_t)c->width);
 }
 
-static xt_status capture_member(xt_job *job, xt_session *session, JobMean *mean, size_t k,
-                                xt_error *error) {
-  const xt_job_options *o = &job->options;
-  size_t at;
-  const JobMean *from = earlier_with(job, mean, k, &at);
-  xt_request request = {0};
-  xt_taps *taps;
-  for (int tap = 0; from && tap <= XT_TAP_HEADS; tap++) {
-    const size_t size = tap_size(session, tap);
-    if (mean->values[tap])
-      memcpy(mean->values[tap] + k * size, from->values[tap] + at * size,
-             size * sizeof **mean->values);
-  }
-  if (from) return XT_STATUS_OK;
-  if (o->cancel && o->cancel(o->user))
-    return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
-  TRY(job_tokenize_text(job, session->model->tokenizer, mean->members[k].question->source,
-                        &request.ids, &request.count, error));
-  const xt_status status = xt_session_capture(session, &request, &taps, error);
-  free((void *)(uintptr_t)request.ids);
-  TRY(status);
+/* Member k's values, of its prompt. */
+static void keep_values(const xt_session *session, JobMean *mean, size_t k, const xt_taps *taps) {
   for (int tap = 0; tap <= XT_TAP_HEADS; tap++) {
     const size_t size = tap_size(session, tap);
     if (mean->values[tap])
       memcpy(mean->values[tap] + k * size, xt_taps_get(taps, (xt_tap)tap, 0),
              size * sizeof **mean->values);
   }
-  xt_taps_free(taps);
-  count_prompts(job, 1);
-  return XT_STATUS_OK;
+}
+
+/* The same from an earlier mean, if one has member k's prompt. */
+static bool copy_values(const xt_job *job, const xt_session *session, JobMean *mean, size_t k) {
+  size_t at;
+  const JobMean *from = earlier_with(job, mean, k, &at);
+  for (int tap = 0; from && tap <= XT_TAP_HEADS; tap++) {
+    const size_t size = tap_size(session, tap);
+    if (mean->values[tap])
+      memcpy(mean->values[tap] + k * size, from->values[tap] + at * size,
+             size * sizeof **mean->values);
+  }
+  return from != NULL;
+}
+
+/* Members whose prompts run together: those of a hundred tokens then fill the rows that are efficient. */
+#define MEMBERS_TOGETHER 8
+
+static xt_status capture_some(xt_job *job, xt_session *session, JobMean *mean, const size_t *which,
+                              size_t n, xt_error *error) {
+  const xt_job_options *o = &job->options;
+  xt_request requests[MEMBERS_TOGETHER] = {0};
+  xt_taps *taps[MEMBERS_TOGETHER];
+  xt_status status = XT_STATUS_OK;
+  if (n && o->cancel && o->cancel(o->user))
+    return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+  for (size_t i = 0; i < n && !status; i++)
+    status =
+        job_tokenize_text(job, session->model->tokenizer, mean->members[which[i]].question->source,
+                          &requests[i].ids, &requests[i].count, error);
+  if (!status) status = xt_session_capture_all(session, requests, n, taps, error);
+  for (size_t i = 0; i < n; i++) free((void *)(uintptr_t)requests[i].ids);
+  for (size_t i = 0; i < n && !status; i++) {
+    keep_values(session, mean, which[i], taps[i]);
+    xt_taps_free(taps[i]);
+    count_prompts(job, 1);
+  }
+  return status;
 }
 
 static xt_status capture_members(xt_job *job, xt_session *session, JobMean *mean, xt_error *error) {
+  size_t which[MEMBERS_TOGETHER], n = 0;
   for (int tap = 0; tap <= XT_TAP_HEADS; tap++)
     if (mean->taps >> tap & 1)
       TRY(mem_alloc(&mean->values[tap], (mean->count + 1) * tap_size(session, tap),
                     sizeof **mean->values, error));
-  for (size_t k = 0; k < mean->count && mean->taps; k++)
-    TRY(capture_member(job, session, mean, k, error));
+  for (size_t k = 0; k < mean->count && mean->taps; k++) {
+    if (!copy_values(job, session, mean, k)) which[n++] = k;
+    if (n < MEMBERS_TOGETHER && k + 1 < mean->count) continue;
+    TRY(capture_some(job, session, mean, which, n, error));
+    n = 0;
+  }
   return XT_STATUS_OK;
 }
 
