@@ -88,9 +88,9 @@ static bool has_means(const xt_site *site, const xt_control_input *in) {
 static xt_status check_input(const xt_model *m, const xt_site *site, const xt_control_input *in,
                              size_t instance, bool values, xt_error *error) {
   const int more = sweep_more_prompts(site);
-  const bool mean = site->control == XT_CONTROL_MEAN && values && !has_means(site, in),
-             vector = needs_input(site) && site->from == XT_FROM_VECTOR && values && !in->values;
   if (site->from == XT_FROM_PLAN) TRY(check_writes(m, in, instance, error));
+  const bool mean = site->control == XT_CONTROL_MEAN && values && !has_means(site, in),
+             vector = site->from == XT_FROM_VECTOR && values && !in->values;
   if (site->control != XT_CONTROL_SHUFFLED && more && in->source_count != (size_t)more)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
                    "have %zu source prompts for instance %zu, and the site names %d languages",

@@ -280,6 +280,12 @@ static void test_inputs(void **state) {
   assert_non_null(strstr(error.message, "mean of instance 1"));
   f.controls[1][11].means[XT_TAP_BLOCK] = NULL; /* which no write reads of the source */
   f.controls[1][11].means[XT_TAP_HEADS] = means[1][XT_TAP_HEADS];
+  f.controls[0][11].writes = NULL;
+  assert_int_equal(
+      xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none, NULL, &error),
+      XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "writes for the plan of instance 0"));
+  f.controls[0][11].writes = plans[0][0].writes;
   xt_sweep_options one = f.options;
   one.site_count = 1;
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &one, &random, &error));
