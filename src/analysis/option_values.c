@@ -25,13 +25,6 @@ static xt_status capture(const OptionValues *v, const int32_t *ids, size_t count
   return xt_session_capture(v->session, &(xt_request){.ids = ids, .count = count}, taps, error);
 }
 
-/* The vectors of a tap at a layer, and how many they are. */
-static size_t tap_parts(const OptionValues *v, xt_tap tap, size_t *width) {
-  const ModelConfig *c = &v->session->model->config;
-  *width = tap == XT_TAP_HEADS ? (size_t)c->head_dim : (size_t)c->width;
-  return tap == XT_TAP_HEADS ? (size_t)c->heads : 1;
-}
-
 /* The mean of the values of several prompts, at each layer, of `size` floats. */
 static xt_status mean_of(const OptionValues *v, const xt_control_input *in, xt_tap tap, size_t size,
                          float *out, xt_error *error) {
@@ -52,8 +45,8 @@ static xt_status mean_of(const OptionValues *v, const xt_control_input *in, xt_t
 static xt_status make(OptionValues *v, const xt_site *site, xt_tap tap, const xt_control_input *in,
                       float *out, xt_error *error) {
   const size_t layers = (size_t)v->session->model->config.layers;
-  size_t width;
-  const size_t parts = tap_parts(v, tap, &width), size = parts * width;
+  const TapShape shape = sweep_tap_shape(&v->session->model->config, tap);
+  const size_t size = shape.parts * shape.width;
   if (site->from == XT_FROM_VECTOR || site->control == XT_CONTROL_MEAN) {
     const float *given = site->from == XT_FROM_VECTOR ? in->values : in->means[tap];
     memcpy(out, given, layers * size * sizeof *out);
@@ -64,7 +57,7 @@ static xt_status make(OptionValues *v, const xt_site *site, xt_tap tap, const xt
     memcpy(out, xt_taps_get(v->taps, tap, 0), layers * size * sizeof *out);
   }
   for (size_t l = 0; l < layers && site->control == XT_CONTROL_RANDOM; l++)
-    sweep_random_values(in->seed, tap, l, out + l * size, parts, width);
+    sweep_random_values(in->seed, tap, l, out + l * size, shape.parts, shape.width);
   return XT_STATUS_OK;
 }
 
@@ -111,10 +104,9 @@ xt_status option_values_prepare(OptionValues *v, const OptionRun *run, xt_error 
   if (site->control == XT_CONTROL_SHUFFLED)
     return capture(v, in->ids, in->count, &made->taps, error);
   for (xt_tap tap = 0; tap <= XT_TAP_HEADS; tap++) {
-    size_t width;
-    const size_t parts = tap_parts(v, tap, &width);
+    const TapShape shape = sweep_tap_shape(&v->session->model->config, tap);
     if (made->values[tap] || !(taps >> tap & 1)) continue;
-    TRY(MEM_ALLOC(&made->values[tap], layers * parts * width, error));
+    TRY(MEM_ALLOC(&made->values[tap], layers * shape.parts * shape.width, error));
     TRY(make(v, site, tap, in, made->values[tap], error));
   }
   return XT_STATUS_OK;

@@ -67,31 +67,20 @@ static void count_prompts(xt_job *job, uint64_t more) {
 /* Floats of a prompt's values at a tap. */
 static size_t tap_size(const xt_session *session, int tap) {
   const ModelConfig *c = &session->model->config;
-  return (size_t)c->layers *
-         (tap == XT_TAP_HEADS ? (size_t)c->heads * (size_t)c->head_dim : (size_t)c->width);
+  const TapShape shape = sweep_tap_shape(c, (xt_tap)tap);
+  return (size_t)c->layers * shape.parts * shape.width;
 }
 
-/* Member k's values, of its prompt. */
-static void keep_values(const xt_session *session, JobMean *mean, size_t k, const xt_taps *taps) {
+/* Member k's values: of its prompt; without taps, of member `at` of an earlier mean. */
+static void keep_values(const xt_session *session, JobMean *mean, size_t k, const xt_taps *taps,
+                        const JobMean *from, size_t at) {
   for (int tap = 0; tap <= XT_TAP_HEADS; tap++) {
     const size_t size = tap_size(session, tap);
     if (mean->values[tap])
-      memcpy(mean->values[tap] + k * size, xt_taps_get(taps, (xt_tap)tap, 0),
+      memcpy(mean->values[tap] + k * size,
+             taps ? xt_taps_get(taps, (xt_tap)tap, 0) : from->values[tap] + at * size,
              size * sizeof **mean->values);
   }
-}
-
-/* The same from an earlier mean, if one has member k's prompt. */
-static bool copy_values(const xt_job *job, const xt_session *session, JobMean *mean, size_t k) {
-  size_t at;
-  const JobMean *from = earlier_with(job, mean, k, &at);
-  for (int tap = 0; from && tap <= XT_TAP_HEADS; tap++) {
-    const size_t size = tap_size(session, tap);
-    if (mean->values[tap])
-      memcpy(mean->values[tap] + k * size, from->values[tap] + at * size,
-             size * sizeof **mean->values);
-  }
-  return from != NULL;
 }
 
 /* Members whose prompts run together: those of a hundred tokens then fill the rows that are efficient. */
@@ -112,7 +101,7 @@ static xt_status capture_some(xt_job *job, xt_session *session, JobMean *mean, c
   if (!status) status = xt_session_capture_all(session, requests, n, taps, error);
   for (size_t i = 0; i < n; i++) free((void *)(uintptr_t)requests[i].ids);
   for (size_t i = 0; i < n && !status; i++) {
-    keep_values(session, mean, which[i], taps[i]);
+    keep_values(session, mean, which[i], taps[i], NULL, 0);
     xt_taps_free(taps[i]);
     count_prompts(job, 1);
   }
@@ -120,13 +109,17 @@ static xt_status capture_some(xt_job *job, xt_session *session, JobMean *mean, c
 }
 
 static xt_status capture_members(xt_job *job, xt_session *session, JobMean *mean, xt_error *error) {
-  size_t which[MEMBERS_TOGETHER], n = 0;
+  size_t which[MEMBERS_TOGETHER], n = 0, at;
   for (int tap = 0; tap <= XT_TAP_HEADS; tap++)
     if (mean->taps >> tap & 1)
       TRY(mem_alloc(&mean->values[tap], (mean->count + 1) * tap_size(session, tap),
                     sizeof **mean->values, error));
   for (size_t k = 0; k < mean->count && mean->taps; k++) {
-    if (!copy_values(job, session, mean, k)) which[n++] = k;
+    const JobMean *from = earlier_with(job, mean, k, &at);
+    if (from)
+      keep_values(session, mean, k, NULL, from, at);
+    else
+      which[n++] = k;
     if (n < MEMBERS_TOGETHER && k + 1 < mean->count) continue;
     TRY(capture_some(job, session, mean, which, n, error));
     n = 0;

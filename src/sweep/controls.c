@@ -217,23 +217,11 @@ static void mean_of_prompts(const float *taps, const int *prompts, int count, fl
   sweep_mean_value(values, (size_t)count, out, width);
 }
 
-/* A tap's values: `parts` vectors of `width` at each place. */
-typedef struct TapShape {
-  size_t parts, width;
-  Dev all; /* where the group has those of prompts, and behind them those that are made */
-} TapShape;
-
-static TapShape shape_of(const Group *g, xt_tap tap) {
-  const ModelConfig *c = &g->session->model->config;
-  if (tap == XT_TAP_HEADS) return (TapShape){(size_t)c->heads, (size_t)c->head_dim, g->heads};
-  return (TapShape){1, (size_t)c->width, g->taps};
-}
-
 /* Values of one site and tap: [layers][instances][parts][width]. `taps` [layers][prompts][parts]
  * [width]: of prompts. `more`: where an instance's prompts for the site begin among its others. */
 static void make_site(const Group *g, int s, xt_tap tap, int more, const float *taps, float *out) {
   const xt_site *site = &g->config->options->sites[s];
-  const TapShape shape = shape_of(g, tap);
+  const TapShape shape = sweep_tap_shape(&g->session->model->config, tap);
   const size_t size = shape.parts * shape.width, prompts = (size_t)g->prompt_count,
                layers = (size_t)g->session->model->config.layers;
   for (size_t l = 0; l < layers; l++, taps += prompts * size)
@@ -257,7 +245,8 @@ static void make_site(const Group *g, int s, xt_tap tap, int more, const float *
 /* Makes the values of one site and tap, and puts them behind the taps. */
 static xt_status make_values(Group *g, int s, xt_tap tap, int more, xt_error *error) {
   Backend *be = g->session->backend;
-  const TapShape shape = shape_of(g, tap);
+  const TapShape shape = sweep_tap_shape(&g->session->model->config, tap);
+  const Dev rows = tap == XT_TAP_HEADS ? g->heads : g->taps;
   const size_t size = shape.parts * shape.width, layers = (size_t)g->session->model->config.layers,
                all = layers * (size_t)g->count * size,
                read = layers * (size_t)g->prompt_count * size;
@@ -265,10 +254,10 @@ static xt_status make_values(Group *g, int s, xt_tap tap, int more, xt_error *er
   xt_status status;
   TRY_DONE(MEM_ALLOC(&values, all, error));
   TRY_DONE(MEM_ALLOC(&taps, read, error));
-  be->ops->download(be, taps, dev_at(shape.all, (size_t)sweep_prompt_rows(g, tap, 0).first * size),
+  be->ops->download(be, taps, dev_at(rows, (size_t)sweep_prompt_rows(g, tap, 0).first * size),
                     read * sizeof *taps);
   make_site(g, s, tap, more, taps, values);
-  be->ops->upload(be, dev_at(shape.all, (size_t)made_rows(g, s, tap).first * size), values,
+  be->ops->upload(be, dev_at(rows, (size_t)made_rows(g, s, tap).first * size), values,
                   all * sizeof *values);
 done:
   free(values);

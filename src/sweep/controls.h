@@ -25,6 +25,16 @@ uint64_t sweep_control_tokens(const SweepConfig *config, size_t instance);
 /* Fills g->value_prompt, once the prompts have their indices. */
 void sweep_value_prompts(Group *g);
 
+/* What a tap has at one place: so many vectors, one behind another. */
+typedef struct TapShape {
+  size_t parts, width;
+} TapShape;
+
+static inline TapShape sweep_tap_shape(const ModelConfig *c, xt_tap tap) {
+  if (tap == XT_TAP_HEADS) return (TapShape){(size_t)c->heads, (size_t)c->head_dim};
+  return (TapShape){1, (size_t)c->width};
+}
+
 /* Whether a write of a plan takes the value of the source prompt. A control of the plan stands for
  * that. */
 static inline bool sweep_takes_source(const xt_plan_write *write) {

@@ -64,6 +64,14 @@ static const Option options[] = {
     OPTION_JSON(Arguments, model.json),
 };
 
+/* Where the taps are, and the sizes of what they are of. */
+static bool add_shape(json_t *object, const Arguments *arguments, const xt_model_info *info) {
+  bool ok = json_add(object, "output", json_string(arguments->output));
+  ok = json_add(object, "layers", json_integer(info->layers)) && ok;
+  ok = json_add(object, "width", json_integer(info->width)) && ok;
+  return json_add(object, "vocab", json_integer(info->vocab)) && ok;
+}
+
 static xt_status print_summary(const Arguments *arguments, const LoadedModel *model,
                                const Prompt *prompt, xt_error *error) {
   const xt_model_info *info = &model->info;
@@ -79,10 +87,7 @@ static xt_status print_summary(const Arguments *arguments, const LoadedModel *mo
     return XT_STATUS_OK;
   }
   json_t *object = json_object();
-  bool ok = json_add(object, "output", json_string(arguments->output));
-  ok = json_add(object, "layers", json_integer(info->layers)) && ok;
-  ok = json_add(object, "width", json_integer(info->width)) && ok;
-  ok = json_add(object, "vocab", json_integer(info->vocab)) && ok;
+  bool ok = add_shape(object, arguments, info);
   ok = json_add(object, "ids", json_ids(prompt->ids, prompt->count)) && ok;
   ok = json_add(object, "last_token", prompt_last_json(prompt)) && ok;
   if (ok) return json_print(object, error);
@@ -155,10 +160,7 @@ static xt_status print_lines(const Arguments *arguments, const LoadedModel *mode
     return XT_STATUS_OK;
   }
   json_t *object = json_object();
-  bool ok = json_add(object, "output", json_string(arguments->output));
-  ok = json_add(object, "layers", json_integer(info->layers)) && ok;
-  ok = json_add(object, "width", json_integer(info->width)) && ok;
-  ok = json_add(object, "vocab", json_integer(info->vocab)) && ok;
+  bool ok = add_shape(object, arguments, info);
   ok = json_add(object, "prompts", json_integer((json_int_t)n)) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
