@@ -52,6 +52,20 @@ static float by_tiles(const float *x, const float *w, int k) {
   return sum;
 }
 
+static void amx_case(Backend *b, int m, int n, int k) {
+  float *w, *x = random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8);
+  const MatrixSource source = random_matrix(DTYPE_F32, n, k, 9, &w);
+  float *y = product_of(b, &source, x, bias, m);
+  for (int r = 0; r < m; r++)
+    for (int c = 0; c < n; c += n / 7) {
+      const float want = by_tiles(x + r * k, w + c * k, k) + bias[c];
+      if (memcmp(&want, &y[r * n + c], sizeof want) != 0)
+        fail_msg("%d x %d x %d: element %d, %d is %.9g, not %.9g", m, n, k, r, c,
+                 (double)y[r * n + c], (double)want);
+    }
+  free(y), free(x), free(w), free(bias), free((void *)(uintptr_t)source.data);
+}
+
 /* Every bit, at all remainders of rows and of depth, and beyond a block of K. */
 static void test_amx_bits(void **state) {
   (void)state;
@@ -62,20 +76,9 @@ static void test_amx_bits(void **state) {
   }
   static const int depths[] = {1, 2, 31, 32, 33, 256, 300, 1024, 1061, 2500};
   for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
-    for (int m = 1; m <= 130; m += m < 34 ? 1 : 19) {
-      const int k = depths[d], n = 30 + m;
-      float *w, *x = random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8);
-      const MatrixSource source = random_matrix(DTYPE_F32, n, k, 9, &w);
-      float *y = product_of(b, &source, x, bias, m);
-      for (int r = 0; r < m; r++)
-        for (int c = 0; c < n; c += n / 7) {
-          const float want = by_tiles(x + r * k, w + c * k, k) + bias[c];
-          if (memcmp(&want, &y[r * n + c], sizeof want) != 0)
-            fail_msg("%d x %d x %d: element %d, %d is %.9g, not %.9g", m, n, k, r, c,
-                     (double)y[r * n + c], (double)want);
-        }
-      free(y), free(x), free(w), free(bias), free((void *)(uintptr_t)source.data);
-    }
+    for (int m = 1; m <= 130; m += m < 34 ? 1 : 19) amx_case(b, m, 30 + m, depths[d]);
+  amx_case(b, 310, 700, 2500);  /* more rows than L2 keeps: groups of panels, blocks of rows */
+  amx_case(b, 1001, 230, 5700); /* more than are packed at once */
   b->ops->destroy(b);
 }
 

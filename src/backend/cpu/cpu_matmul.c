@@ -7,7 +7,8 @@
  * beside the packed rows in its L2 until the last one, which writes them into y. The sums of a
  * block of K are added to those before, so neither rows nor groups nor threads change an element's
  * order. bfloat16 products on a processor that has instructions for them are the same with pairs of
- * values (PairKernels) in the place of floats. */
+ * values (PairKernels) in the place of floats. Those of tiles (AMX) take so little time that what
+ * is read from beyond L2 decides: all of K of the rows stays there, or of a group of panels. */
 #include <string.h>
 
 #include "backend/cpu/cpu_weight.h"
@@ -35,7 +36,10 @@ typedef struct Product {
   int parts;                 /* of the row blocks, where there are few panels for the
                                        threads */
   int groups;
-  int depth; /* of a block of K, whose packed rows are CPU_PACKED_LD words of 32 bits apart */
+  int depth;                            /* values of a block of K */
+  size_t ld;                            /* words of 32 bits between the packed rows of one */
+  int group;                            /* the most panels of one */
+  size_t cached;                        /* PairKernels.cached_bytes, or 0 */
   int first_panel[CPU_MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
 
@@ -83,9 +87,9 @@ static GemmArgs part_of(const Product *p, const float *a, size_t lda, int row, i
                     .bias = last && p->bias ? p->bias + first : NULL};
 }
 
-/* Packed: [block of K][m][CPU_PACKED_LD]. */
+/* Packed: [block of K][m][ld]. */
 static float *packed_at(const Product *p, int block, int row) {
-  return p->b->packed + ((size_t)block * (size_t)p->m + (size_t)row) * CPU_PACKED_LD;
+  return p->b->packed + ((size_t)block * (size_t)p->m + (size_t)row) * p->ld;
 }
 
 static void pack_row(void *context, size_t row, int thread) {
@@ -110,15 +114,18 @@ static void pack_row(void *context, size_t row, int thread) {
  * and up to four rows are not packed. */
 static void stream_group(void *context, size_t group, int thread) {
   const Product *p = context;
-  const int end = p->first_panel[group + 1], together = p->m == 1 ? 3 : p->m == 2 ? 2 : 1;
+  const int end = p->first_panel[group + 1], together = p->cached   ? 1
+                                                        : p->m == 1 ? 3
+                                                        : p->m == 2 ? 2
+                                                                    : 1;
   const bool packed = p->b->base.compute == XT_COMPUTE_BF16 || p->m > 4;
   for (int q = p->first_panel[group]; q < end; q += together)
     for (int i = 0; i < p->blocks; i++) {
-      const GemmArgs g =
-          part_of(p, packed ? packed_at(p, i, 0) : p->x + (size_t)i * (size_t)p->depth,
-                  packed ? CPU_PACKED_LD : (size_t)p->w->k, 0, p->m, q,
-                  end - q < together ? end - q : together, i, cpu_scratch(p->b, thread),
-                  3 * (size_t)p->b->kernels->tile_columns);
+      GemmArgs g = part_of(p, packed ? packed_at(p, i, 0) : p->x + (size_t)i * (size_t)p->depth,
+                           packed ? p->ld : (size_t)p->w->k, 0, p->m, q,
+                           end - q < together ? end - q : together, i, cpu_scratch(p->b, thread),
+                           3 * (size_t)p->b->kernels->tile_columns);
+      if (p->cached) g.next_panel = panel_at(p, i + 1 < p->blocks ? q : q + 1, (i + 1) % p->blocks);
       tiles(p, &g);
     }
 }
@@ -131,12 +138,12 @@ static void multiply_group(void *context, size_t item, int thread) {
   const int begin = p->row_blocks * part / p->parts * p->row_block,
             columns = p->b->kernels->tile_columns;
   int stop = p->row_blocks * (part + 1) / p->parts * p->row_block;
-  const size_t ld = CPU_GROUP_PANELS * (size_t)columns + 16;
+  const size_t ld = (size_t)p->group * (size_t)columns + 16;
   if (stop > p->m) stop = p->m;
   for (int row = begin; row < stop; row += p->row_block)
     for (int i = 0; i < p->blocks; i++) {
       const int end = row + p->row_block < stop ? row + p->row_block : stop;
-      GemmArgs g = part_of(p, packed_at(p, i, row), CPU_PACKED_LD, row, end - row, first, panels, i,
+      GemmArgs g = part_of(p, packed_at(p, i, row), p->ld, row, end - row, first, panels, i,
                            cpu_scratch(p->b, thread), ld);
       const bool last = i == p->blocks - 1;
       const int next = !last        ? row
@@ -145,7 +152,8 @@ static void multiply_group(void *context, size_t item, int thread) {
                 next_end = next + p->row_block < stop ? next + p->row_block : stop;
       g.next_panel = panel_at(p, last && end == stop ? first + panels : first, last ? 0 : i + 1);
       g.next_rows = packed_at(p, last ? 0 : i + 1, next);
-      g.next_rows_bytes = (size_t)(next_end - next) * CPU_PACKED_LD * sizeof(float);
+      g.next_rows_bytes = (size_t)(next_end - next) * p->ld * sizeof(float);
+      if (p->cached && row == begin) g.next_rows = NULL; /* the panels come from memory then */
       tiles(p, &g);
     }
 }
@@ -185,7 +193,7 @@ static void stream_quantised(void *context, size_t group, int thread) {
     for (int i = 0; i < p->blocks; i++) {
       const StreamArgs g = {.type = panels[q].type,
                             .x = packed ? packed_at(p, i, 0) : p->x + (size_t)i * (size_t)p->depth,
-                            .ldx = packed ? CPU_PACKED_LD : (size_t)p->w->k,
+                            .ldx = packed ? p->ld : (size_t)p->w->k,
                             .rows = p->m,
                             .values = block_depth(p, i),
                             .panels = {quantised_at(p, q, i), quantised_at(p, next - 1, i)},
@@ -228,7 +236,7 @@ static void multiply_expanded(const Product *p, const float *wide, int panel, in
   const GemmArgs g = {.a = packed ? packed_at(p, block, row)
                                   : p->x + (size_t)row * (size_t)w->k +
                                         (size_t)block * (size_t)p->depth,
-                      .lda = packed ? CPU_PACKED_LD : (size_t)w->k,
+                      .lda = packed ? p->ld : (size_t)w->k,
                       .rows = rows,
                       .columns = q->columns,
                       .depth = block_words(p, block),
@@ -283,12 +291,20 @@ static void divide_panels(Product *p, int threads) {
   while (at < p->w->panels) {
     const int left = p->w->panels - at;
     int panels = sharing == 1 && p->parts == 1 ? left : left / (2 * sharing);
-    if (panels > CPU_GROUP_PANELS) panels = CPU_GROUP_PANELS;
+    if (panels > p->group) panels = p->group;
     if (panels < 1) panels = 1;
     p->first_panel[p->groups++] = at;
     at += panels;
   }
   p->first_panel[p->groups] = at;
+}
+
+/* Panels of a group that stays in L2 with all of K. With fewer than six the rows are read too
+ * often, and there are never more groups than have a place. */
+static int cached_panels(const Product *p) {
+  const size_t fit = p->cached / 2 / p->w->panel_stride;
+  const int least = p->w->panels / (CPU_MOST_GROUPS / 2) + 6;
+  return fit > CPU_GROUP_PANELS ? CPU_GROUP_PANELS : (int)fit > least ? (int)fit : least;
 }
 
 void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m) {
@@ -297,11 +313,18 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
   Product p = {.b = b,
                .w = w,
                .bias = cpu_floats(bias),
-               .depth = b->pairs ? 2 * BACKEND_K_BLOCK : BACKEND_K_BLOCK};
+               .depth = b->pairs ? 2 * b->pairs->block_words : BACKEND_K_BLOCK,
+               .ld = b->pairs ? b->pairs->packed_ld : CPU_PACKED_LD,
+               .group = CPU_GROUP_PANELS,
+               .cached = b->pairs && !w->quantised ? b->pairs->cached_bytes : 0};
   p.blocks = (w->k + p.depth - 1) / p.depth;
-  const int tile = b->kernels->tile_rows, most = (int)(CPU_PACKED_ROWS / (size_t)p.blocks),
+  const int tile = b->kernels->tile_rows,
+            most = (int)(CPU_PACKED_ROWS * CPU_PACKED_LD / p.ld / (size_t)p.blocks),
             threads = backend->threads;
-  const bool streams = (m < most ? m : most) * p.blocks <= CPU_ROW_BLOCK;
+  const size_t rows_bytes = (size_t)(m < most ? m : most) * (size_t)p.blocks * p.ld * sizeof(float);
+  const bool streams =
+      rows_bytes <= (p.cached ? p.cached : CPU_ROW_BLOCK * CPU_PACKED_LD * sizeof(float));
+  if (p.cached) p.group = cached_panels(&p);
   for (int first = 0; first < m; first += most) {
     p.m = m - first < most ? m - first : most;
     p.x = cpu_floats(x) + (size_t)first * (size_t)w->k;

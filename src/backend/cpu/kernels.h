@@ -149,6 +149,12 @@ typedef struct Kernels {
  * the values of k and k + 1, k even, in the low and the high half of 32 bits; after an odd depth
  * comes a zero. */
 typedef struct PairKernels {
+  int block_words;  /* pairs in a block of K */
+  size_t packed_ld; /* floats between packed rows of a block */
+  /* Of a thread's L2. So many bytes of packed rows, of all K, stay in it while the panels are read
+   * once from memory; with more rows, a group of panels that take half of it stays, and the rows
+   * are read. 0: the rows and panels of one block of K do, as in other products. */
+  size_t cached_bytes;
   /* As Kernels.gemm, of rows and panels of pairs: type is F32, and lda, depth and the panels'
    * columns count pairs. */
   void (*gemm)(const GemmArgs *);

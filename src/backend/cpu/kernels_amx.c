@@ -18,9 +18,6 @@
 
 #define SIDE 16          /* rows of a tile, and words of 32 bits of one */
 #define BLOCK (2 * SIDE) /* rows and columns of the sums that tiles hold at once */
-/* Words of K after which the next rows take their turn: those of a panel and of 32 rows stay in L1. */
-#define DEPTH 128
-
 _Static_assert(TILE_COLUMNS == BLOCK, "a panel is as wide as two tiles");
 
 /* The operand of LDTILECFG. */
@@ -80,73 +77,63 @@ INLINE void zero_sums(const int tall) {
   }
 }
 
-INLINE void add_steps(const int tall, const float *a, size_t lda, const float *b, int steps) {
+/* Lines of 64 bytes that a step asks for of what is read next, which comes from memory. More of them
+ * keep what the step itself reads waiting. */
+#define LINES_AHEAD 4
+/* Where these lines are; NULL: nothing is asked for. */
+typedef const char *Ahead;
+
+INLINE void add_steps(const int tall, const float *a, size_t lda, const float *b, int steps,
+                      Ahead *ahead) {
   const long a_row = (long)(lda * sizeof(float)), b_row = BLOCK * sizeof(float);
+  const char *next = *ahead;
   for (int s = 0; s < steps; s++, a += SIDE, b += SIDE * BLOCK) {
     _tile_loadd(6, b, b_row);
     _tile_loadd(4, a, a_row);
     if (tall) _tile_loadd(5, a + SIDE * lda, a_row);
     _tile_loadd(7, b + SIDE, b_row);
+    if (next)
+      for (int i = 0; i < LINES_AHEAD; i++, next += 64) _mm_prefetch(next, _MM_HINT_T1);
     _tile_dpbf16ps(0, 4, 6);
     if (tall) _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(1, 4, 7);
     if (tall) _tile_dpbf16ps(3, 5, 7);
   }
+  *ahead = next;
 }
 
-/* The sums `from`, or zeros where it is NULL, with the products over `words` words added, go to
+/* The sums `from`, or zeros where it has none, with the products over `words` words added, go to
  * `to`. Tiles are configured for the rows and whole steps. */
 INLINE void block(const int tall, int rows, const float *a, size_t lda, const float *b, int words,
-                  const Sums *from, Sums to) {
+                  Sums from, Sums to, Ahead *ahead) {
   const int steps = words / SIDE, left = words % SIDE;
   MEMORY_BARRIER();
-  if (from)
-    load_sums(tall, *from);
+  if (from.at)
+    load_sums(tall, from);
   else
     zero_sums(tall);
-  add_steps(tall, a, lda, b, steps);
+  add_steps(tall, a, lda, b, steps, ahead);
   store_sums(tall, to);
   if (left) { /* to configure tiles clears them */
+    Ahead nothing = NULL;
     configure(rows, left);
     load_sums(tall, to);
-    add_steps(tall, a + steps * SIDE, lda, b + (size_t)steps * SIDE * BLOCK, 1);
+    add_steps(tall, a + steps * SIDE, lda, b + (size_t)steps * SIDE * BLOCK, 1, &nothing);
     store_sums(tall, to);
     configure(rows, SIDE);
   }
   MEMORY_BARRIER();
 }
 
-/* Brings the lines that sums will be written to into the cache meanwhile. */
-INLINE void prefetch_sums(Sums s, int rows) {
-  for (int r = 0; r < rows; r++, s.at += s.ld) {
-    __builtin_prefetch(s.at, 1, 3);
-    __builtin_prefetch(s.at + SIDE, 1, 3);
-  }
-}
-
-/* One panel of all columns and up to CPU_ROW_BLOCK rows: c = add + a * panel. */
+/* One panel of all columns and up to BLOCK rows: c = add + a * panel. */
 static void panel_times_rows(const GemmArgs *g, const float *b, int row, int rows, Sums add, Sums c,
-                             int *configured) {
-  float kept[CPU_ROW_BLOCK * BLOCK];
-  for (int k = 0; k < g->depth; k += DEPTH) {
-    const int words = g->depth - k < DEPTH ? g->depth - k : DEPTH;
-    const bool last = k + words == g->depth;
-    for (int r = 0; r < rows; r += BLOCK) {
-      const int some = rows - r < BLOCK ? rows - r : BLOCK;
-      const Sums between = {kept + r * BLOCK, BLOCK},
-                 before = {add.at + (size_t)r * add.ld, add.ld},
-                 after = {c.at + (size_t)r * c.ld, c.ld};
-      const float *a = g->a + (size_t)(row + r) * g->lda + k, *w = b + (size_t)k * BLOCK;
-      const Sums *from = k > 0 ? &between : add.at ? &before : NULL;
-      const Sums to = last ? after : between;
-      if (k == 0) prefetch_sums(after, some);
-      if (*configured != some) configure(*configured = some, SIDE);
-      if (some > SIDE)
-        block(1, some, a, g->lda, w, words, from, to);
-      else
-        block(0, some, a, g->lda, w, words, from, to);
-    }
-  }
+                             int *configured, Ahead *ahead) {
+  const float *a = g->a + (size_t)row * g->lda;
+  if (*configured != rows) configure(*configured = rows, SIDE);
+  if (rows > SIDE)
+    block(1, rows, a, g->lda, b, g->depth, add, c, ahead);
+  else
+    block(0, rows, a, g->lda, b, g->depth, add, c, ahead);
 }
 
 static void copy_columns(Sums to, Sums from, int rows, int columns) {
@@ -157,11 +144,11 @@ static void copy_columns(Sums to, Sums from, int rows, int columns) {
 
 /* The last panel, of which c has not all columns. */
 static void edge_times_rows(const GemmArgs *g, const float *b, int row, int rows, int columns,
-                            Sums add, Sums c, int *configured) {
-  float whole[CPU_ROW_BLOCK * BLOCK] = {0};
+                            Sums add, Sums c, int *configured, Ahead *ahead) {
+  float whole[BLOCK * BLOCK] = {0};
   const Sums sums = {whole, BLOCK};
   if (add.at) copy_columns(sums, add, rows, columns);
-  panel_times_rows(g, b, row, rows, add.at ? sums : add, sums, configured);
+  panel_times_rows(g, b, row, rows, add.at ? sums : add, sums, configured, ahead);
   copy_columns(c, sums, rows, columns);
 }
 
@@ -173,18 +160,21 @@ static void add_bias(Sums c, const float *bias, int rows, int columns) {
 static void gemm(const GemmArgs *g) {
   int configured = 0;
   const char *panel = g->b;
+  Ahead rows_ahead = g->next_rows;
   for (int column = 0; column < g->columns; column += BLOCK, panel += g->panel_stride) {
     const int columns = g->columns - column < BLOCK ? g->columns - column : BLOCK;
     const float *b = (const float *)(const void *)panel;
-    for (int row = 0; row < g->rows; row += CPU_ROW_BLOCK) {
-      const int rows = g->rows - row < CPU_ROW_BLOCK ? g->rows - row : CPU_ROW_BLOCK;
+    Ahead panel_ahead = g->columns - column > BLOCK ? panel + g->panel_stride : g->next_panel;
+    Ahead *ahead = rows_ahead ? &rows_ahead : &panel_ahead; /* with rows, panels are in L2 */
+    for (int row = 0; row < g->rows; row += BLOCK) {
+      const int rows = g->rows - row < BLOCK ? g->rows - row : BLOCK;
       const Sums c = {g->c + (size_t)row * g->ldc + column, g->ldc},
                  add = {g->add ? (float *)g->add + (size_t)row * g->ld_add + column : NULL,
                         g->ld_add};
       if (columns == BLOCK)
-        panel_times_rows(g, b, row, rows, add, c, &configured);
+        panel_times_rows(g, b, row, rows, add, c, &configured, ahead);
       else
-        edge_times_rows(g, b, row, rows, columns, add, c, &configured);
+        edge_times_rows(g, b, row, rows, columns, add, c, &configured, ahead);
       if (g->bias) add_bias(c, g->bias + column, rows, columns);
     }
   }
@@ -223,7 +213,11 @@ INLINE size_t k_bytes(Dtype type) {
 }
 #include "backend/cpu/kernels_operands.inc"
 
-const PairKernels kernels_amx = {.gemm = CHECKED(gemm), .spin = CHECKED(spin)};
+const PairKernels kernels_amx = {.block_words = 256,
+                                 .packed_ld = 272,
+                                 .cached_bytes = (size_t)3 << 19,
+                                 .gemm = CHECKED(gemm),
+                                 .spin = CHECKED(spin)};
 #else
 typedef int kernels_amx_absent; /* a file may not be empty */
 #endif
