@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a Hugging Face Llama directory as GGUF for llama.cpp, without a vocabulary.
+"""Writes a Hugging Face Llama or Qwen2 directory as GGUF for llama.cpp, without a vocabulary.
 
 llama.cpp's own converter wants a tokenizer it knows by hash; a benchmark needs none, and random-weight
 models have none. Matrices go into --type, norms stay float32, as its converter does.
@@ -37,7 +37,7 @@ def gguf_name(name):
 
 
 def interleave(tensor, heads):
-    """llama.cpp rotates neighbouring rows of q and k, Hugging Face the two halves of a head."""
+    """Of a Llama, llama.cpp rotates neighbouring rows of q and k, Hugging Face the two halves of a head."""
     rows = tensor.shape[0]
     return tensor.reshape(heads, 2, rows // heads // 2, *tensor.shape[1:]).swapaxes(1, 2).reshape(tensor.shape)
 
@@ -60,12 +60,13 @@ def main():
     arguments = parser.parse_args()
     with open(os.path.join(arguments.model, "config.json")) as file:
         config = json.load(file)
-    if config["model_type"] != "llama" or config.get("rope_scaling"):
-        raise SystemExit(f"{arguments.model}: only plain Llama models are written")
+    if config["model_type"] not in ("llama", "qwen2") or config.get("rope_scaling"):
+        raise SystemExit(f"{arguments.model}: only plain Llama and Qwen2 models are written")
+    llama = config["model_type"] == "llama"
     heads = config["num_attention_heads"]
     kv_heads = config.get("num_key_value_heads") or heads
 
-    writer = gguf.GGUFWriter(arguments.output, "llama")
+    writer = gguf.GGUFWriter(arguments.output, config["model_type"])
     writer.add_name("benchmark")
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -83,9 +84,9 @@ def main():
         with safe_open(path, "pt") as file:
             for name in file.keys():
                 tensor = file.get_tensor(name)
-                if "q_proj" in name:
+                if llama and "q_proj" in name:
                     tensor = interleave(tensor, heads)
-                elif "k_proj" in name:
+                elif llama and "k_proj" in name:
                     tensor = interleave(tensor, kv_heads)
                 add_tensor(writer, gguf_name(name), tensor, arguments.type)
     writer.write_header_to_file()

@@ -5,6 +5,7 @@
 #   run_peers.sh [options] XTRANSPLANT WORKDIR
 #     -l DIR     llama.cpp's programs (llama_bench.sh build makes them)     WORKDIR/llama/bin
 #     -p PYTHON  interpreter with bench/requirements.txt                     python3
+#     -m SHAPE   init-model's name of the model                              tinyllama-1.1b
 #     -t N       threads for everyone                                        nproc
 #     -r N       rounds; the best of each measurement counts                 2
 #     -b LIST    rows decoded together                                       1,8,64,256
@@ -12,16 +13,16 @@
 #     -c LIST    xtransplant compute types                                   f32,bf16
 #     -s N       transplants in transformers' sample; 0: none, no sweep      3
 #
-# WORKDIR keeps the model (TinyLlama-1.1B's shape, bf16, random weights), its GGUF files (9 GB in all) and
-# results.jsonl, a line a measurement. The table goes to stdout.
+# WORKDIR keeps SHAPE/, the model (bf16, random weights), beside it its GGUF files (9 GB in all for
+# TinyLlama) and SHAPE.jsonl, a line a measurement. The table goes to stdout.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-llama="" python=python3 threads=$(nproc) rounds=2 rows=1,8,64,256 types=bf16,f16,f32 computes=f32,bf16 sample=3
+shape=tinyllama-1.1b llama="" python=python3 threads=$(nproc) rounds=2 rows=1,8,64,256 types=bf16,f16,f32 computes=f32,bf16 sample=3
 prefill=512 prompt=128 new=20
-while getopts l:p:t:r:b:k:c:s:h option; do
+while getopts m:l:p:t:r:b:k:c:s:h option; do
   case $option in
-    l) llama=$OPTARG ;; p) python=$OPTARG ;; t) threads=$OPTARG ;; r) rounds=$OPTARG ;; b) rows=$OPTARG ;;
+    m) shape=$OPTARG ;; l) llama=$OPTARG ;; p) python=$OPTARG ;; t) threads=$OPTARG ;; r) rounds=$OPTARG ;; b) rows=$OPTARG ;;
     k) types=$OPTARG ;; c) computes=$OPTARG ;; s) sample=$OPTARG ;;
     *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
@@ -32,21 +33,17 @@ xt=$(realpath "$1")
 mkdir -p "$2"
 work=$(cd "$2" && pwd)
 llama=${llama:-$work/llama/bin}
-model=$work/tinyllama
-results=$work/results.jsonl
+model=$work/$shape
+results=$model.jsonl
 
 prepare() {
   if [ ! -e "$model/config.json" ]; then
     rm -rf "$model"
-    if ! "$xt" init-model --like tinyllama-1.1b --dtype bf16 -o "$model" >&2; then
-      echo "init-model failed; writing the same shape from Python" >&2
-      rm -rf "$model"
-      "$python" "$here/make_model.py" "$model"
-    fi
+    "$xt" init-model --like "$shape" --dtype bf16 -o "$model" >&2
   fi
   [ -x "$llama/llama-bench" ] || PYTHON=$python "$here/llama_bench.sh" build "${llama%/bin}" >&2
   for type in ${types//,/ }; do
-    [ -e "$work/$type.gguf" ] || "$python" "$here/make_gguf.py" "$model" "$work/$type.gguf" --type "$type"
+    [ -e "$model-$type.gguf" ] || "$python" "$here/make_gguf.py" "$model" "$model-$type.gguf" --type "$type"
   done
 }
 
@@ -73,9 +70,9 @@ round() {
   done
   for type in ${types//,/ }; do
     echo "round $r: llama.cpp $type" >&2
-    "$here/llama_bench.sh" prefill "$llama" "$work/$type.gguf" "$threads" $prefill | record "llama.cpp $type" prefill "$r"
+    "$here/llama_bench.sh" prefill "$llama" "$model-$type.gguf" "$threads" $prefill | record "llama.cpp $type" prefill "$r"
     for n in ${rows//,/ }; do
-      "$here/llama_bench.sh" decode "$llama" "$work/$type.gguf" "$threads" $prompt $new "$n" | record "llama.cpp $type" decode "$r"
+      "$here/llama_bench.sh" decode "$llama" "$model-$type.gguf" "$threads" $prompt $new "$n" | record "llama.cpp $type" decode "$r"
     done
   done
   echo "round $r: transformers" >&2
@@ -86,4 +83,4 @@ round() {
 prepare
 : >"$results"
 for ((r = 1; r <= rounds; r++)); do round "$r" || true; done
-"$python" "$here/peers_table.py" "$results"
+"$python" "$here/peers_table.py" "$results" "$model/config.json"
