@@ -63,7 +63,7 @@ class Best:
 
 def our_bench(a, model, *more):
     return [a.xtransplant, "bench", "-m", model, "--threads", str(a.threads),
-            "-p", str(a.prompt), "--repeats", "1", "--json", "--quiet", *more]
+            "--compute", a.compute, "-p", str(a.prompt), "--repeats", "1", "--json", "--quiet", *more]
 
 
 def our_decode(a, model, rows, new):
@@ -113,7 +113,7 @@ def load(best, a, peer, command):
 def one_round(best, a, model):
     threads = str(a.threads)
     load(best, a, "xt", [a.xtransplant, "generate", "-m", model, "--threads", threads,
-                         "-p", "a", "-n", "1", "--quiet"])
+                         "--compute", a.compute, "-p", "a", "-n", "1", "--quiet"])
     load(best, a, "llama", [os.path.join(a.bin, "llama-bench"), "-m", model, "-t", threads,
                             "-p", "1", "-n", "0", "-r", "1", "--no-warmup"])
     for rows in a.rows:
@@ -129,7 +129,7 @@ def one_round(best, a, model):
 
 def print_table(best, a, model):
     print(f"\n{os.path.basename(model)}, threads: {a.threads}\n")
-    print("| | xtransplant f32 | llama.cpp | ratio |\n|---|---|---|---|")
+    print(f"| | xtransplant {a.compute} | llama.cpp | ratio |\n|---|---|---|---|")
     names = [("load", "load, s", 2), ("memory", "memory, MiB", 0)]
     names += [(rows, f"decode, {rows} row{'s' * (rows > 1)}, tokens/s", 1) for rows in a.rows]
     names += [("as_responses_agree", "responses/s, as they agree", 2),
@@ -156,6 +156,7 @@ def main():
                         default=[1, 8, 64])
     parser.add_argument("--prompt", type=int, default=128, help="tokens of the prompt")
     parser.add_argument("--rounds", type=int, default=2, help="the best of each counts")
+    parser.add_argument("--compute", choices=("f32", "bf16"), default="f32", help="xtransplant's products")
     parser.add_argument("--no-sweep", dest="sweep", action="store_false")
     parser.add_argument("--processor-time", action="store_true")
     a = parser.parse_args()

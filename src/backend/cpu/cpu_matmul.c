@@ -40,6 +40,7 @@ typedef struct Product {
   size_t ld;                            /* words of 32 bits between the packed rows of one */
   int group;                            /* the most panels of one */
   size_t cached;                        /* PairKernels.cached_bytes, or 0 */
+  int span;                             /* blocks of K that all rows go through together */
   int first_panel[CPU_MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
 
@@ -130,32 +131,46 @@ static void stream_group(void *context, size_t group, int thread) {
     }
 }
 
+/* Panels [first, first + panels) and rows [begin, stop) over the blocks of K [from, to). Between
+ * such spans, the sums are in y. */
+static void multiply_span(const Product *p, int first, int panels, int begin, int stop, int from,
+                          int to, int thread) {
+  const int columns = p->b->kernels->tile_columns;
+  const size_t ld = (size_t)p->group * (size_t)columns + 16, n = (size_t)p->w->n;
+  for (int row = begin; row < stop; row += p->row_block)
+    for (int i = from; i < to; i++) {
+      const int end = row + p->row_block < stop ? row + p->row_block : stop;
+      GemmArgs g = part_of(p, packed_at(p, i, row), p->ld, row, end - row, first, panels, i,
+                           cpu_scratch(p->b, thread), ld);
+      const bool last = i == to - 1;
+      float *y = p->y + (size_t)row * n + first * columns;
+      if (last) g.c = y, g.ldc = n;
+      if (i == from && from > 0) g.add = y, g.ld_add = n;
+      const int next = !last        ? row
+                       : end < stop ? end
+                                    : begin,
+                next_end = next + p->row_block < stop ? next + p->row_block : stop;
+      const int after = !last ? i + 1 : end < stop ? from : to % p->blocks;
+      g.next_panel = panel_at(p, after == 0 && end == stop ? first + panels : first, after);
+      g.next_rows = packed_at(p, after, next);
+      g.next_rows_bytes = (size_t)(next_end - next) * p->ld * sizeof(float);
+      if (p->cached && row == begin) g.next_rows = NULL; /* the panels come from memory then */
+      tiles(p, &g);
+    }
+}
+
 /* A group of panels with a part of the rows. */
 static void multiply_group(void *context, size_t item, int thread) {
   const Product *p = context;
   const int group = (int)item / p->parts, part = (int)item % p->parts;
   const int first = p->first_panel[group], panels = p->first_panel[group + 1] - first;
-  const int begin = p->row_blocks * part / p->parts * p->row_block,
-            columns = p->b->kernels->tile_columns;
+  const int begin = p->row_blocks * part / p->parts * p->row_block;
   int stop = p->row_blocks * (part + 1) / p->parts * p->row_block;
-  const size_t ld = (size_t)p->group * (size_t)columns + 16;
   if (stop > p->m) stop = p->m;
-  for (int row = begin; row < stop; row += p->row_block)
-    for (int i = 0; i < p->blocks; i++) {
-      const int end = row + p->row_block < stop ? row + p->row_block : stop;
-      GemmArgs g = part_of(p, packed_at(p, i, row), p->ld, row, end - row, first, panels, i,
-                           cpu_scratch(p->b, thread), ld);
-      const bool last = i == p->blocks - 1;
-      const int next = !last        ? row
-                       : end < stop ? end
-                                    : begin,
-                next_end = next + p->row_block < stop ? next + p->row_block : stop;
-      g.next_panel = panel_at(p, last && end == stop ? first + panels : first, last ? 0 : i + 1);
-      g.next_rows = packed_at(p, last ? 0 : i + 1, next);
-      g.next_rows_bytes = (size_t)(next_end - next) * p->ld * sizeof(float);
-      if (p->cached && row == begin) g.next_rows = NULL; /* the panels come from memory then */
-      tiles(p, &g);
-    }
+  for (int from = 0, to; from < p->blocks; from = to) {
+    to = p->blocks - from > p->span ? from + p->span : p->blocks;
+    multiply_span(p, first, panels, begin, stop, from, to, thread);
+  }
 }
 
 /* The product of few rows and quantised weights, which are expanded in registers, two panels of one
@@ -299,11 +314,15 @@ static void divide_panels(Product *p, int threads) {
   p->first_panel[p->groups] = at;
 }
 
-/* Panels of a group that stays in L2 with all of K. With fewer than six the rows are read too
- * often, and there are never more groups than have a place. */
+/* Blocks of K of PairKernels.cached_bytes. With more of them, a group has so few panels that the rows
+ * are read too often. */
+#define CACHED_BLOCKS 4
+/* Panels of a group that stays in L2 with a span of K. There are never more groups than have a
+ * place. */
 static int cached_panels(const Product *p) {
-  const size_t fit = p->cached / 2 / p->w->panel_stride;
-  const int least = p->w->panels / (CPU_MOST_GROUPS / 2) + 6;
+  const size_t block = (size_t)p->depth * (size_t)p->b->kernels->tile_columns * sizeof(uint16_t),
+               fit = p->cached / 2 / ((size_t)p->span * block);
+  const int least = p->w->panels / (CPU_MOST_GROUPS / 2) + 1;
   return fit > CPU_GROUP_PANELS ? CPU_GROUP_PANELS : (int)fit > least ? (int)fit : least;
 }
 
@@ -324,6 +343,7 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
   const size_t rows_bytes = (size_t)(m < most ? m : most) * (size_t)p.blocks * p.ld * sizeof(float);
   const bool streams =
       rows_bytes <= (p.cached ? p.cached : CPU_ROW_BLOCK * CPU_PACKED_LD * sizeof(float));
+  p.span = p.cached && p.blocks > CACHED_BLOCKS ? CACHED_BLOCKS : p.blocks;
   if (p.cached) p.group = cached_panels(&p);
   for (int first = 0; first < m; first += most) {
     p.m = m - first < most ? m - first : most;
