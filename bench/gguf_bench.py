@@ -74,7 +74,15 @@ def their_decode(a, model, rows, new):
     cells = (a.prompt + new + 255) // 256 * 256 * rows  # each sequence's come in blocks of 256
     return [os.path.join(a.bin, "llama-batched-bench"), "-m", model, "-t", str(a.threads),
             "-c", str(cells), "-b", "2048", "-ub", "512", "-npp", str(a.prompt), "-ntg", str(new),
-            "-npl", str(rows), "-pps", "-no-kvu", "--output-format", "jsonl"]
+            "-npl", str(rows), "-pps", "-no-kvu", "--output-format", "jsonl",
+            *["--no-repack"] * a.no_repack]
+
+
+def their_load(a, model):
+    if a.no_repack:  # which llama-bench does not know
+        return their_decode(argparse.Namespace(**{**vars(a), "prompt": 1}), model, 1, 1)
+    return [os.path.join(a.bin, "llama-bench"), "-m", model, "-t", str(a.threads), "-p", "1", "-n", "0",
+            "-r", "1", "--no-warmup"]
 
 
 def processor_speed(a, peer, model, rows):
@@ -114,8 +122,7 @@ def one_round(best, a, model):
     threads = str(a.threads)
     load(best, a, "xt", [a.xtransplant, "generate", "-m", model, "--threads", threads,
                          "--compute", a.compute, "-p", "a", "-n", "1", "--quiet"])
-    load(best, a, "llama", [os.path.join(a.bin, "llama-bench"), "-m", model, "-t", threads,
-                            "-p", "1", "-n", "0", "-r", "1", "--no-warmup"])
+    load(best, a, "llama", their_load(a, model))
     for rows in a.rows:
         decode(best, a, "xt", our_decode, model, rows)
         decode(best, a, "llama", their_decode, model, rows)
@@ -158,6 +165,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="the best of each counts")
     parser.add_argument("--compute", choices=("f32", "bf16"), default="f32", help="xtransplant's products")
     parser.add_argument("--no-sweep", dest="sweep", action="store_false")
+    parser.add_argument("--no-repack", action="store_true", help="llama.cpp keeps weights as they are; 0.3.36 crashes "
+                        "with AMX otherwise")
     parser.add_argument("--processor-time", action="store_true")
     a = parser.parse_args()
     if a.processor_time:
