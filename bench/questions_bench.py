@@ -137,15 +137,13 @@ def our_speeds(a):
 
 
 def their_speeds(a):
-    def bench(program, *options):
-        return spent([os.path.join(a.bin, program), "-m", a.model, "-t", "1", *options])[0]
+    def batch(tokens, count):
+        return spent([os.path.join(a.bin, "llama-batched-bench"), "-m", a.model, "-t", "1", "-c", "16384", "-b", "2048",
+                      "-ub", "512", "-npp", str(tokens), "-ntg", "1", "-npl", str(count),
+                      *["--no-repack"] * a.no_repack])[0]
 
-    one, two = (bench("llama-bench", "-p", str(n), "-n", "0", "-r", "1", "--no-warmup")
-                for n in (512, 1024))
-    yield "llama.cpp, a prompt of 512 tokens", 512 / (two - one)
-    few, many = (bench("llama-batched-bench", "-c", "16384", "-b", "2048", "-ub", "512", "-npp",
-                       "100", "-ntg", "1", "-npl", str(n)) for n in (12, 36))
-    yield "llama.cpp, prompts of 100 tokens together", 24 * 101 / (many - few)
+    yield "llama.cpp, a prompt of 512 tokens", 512 / (batch(1024, 1) - batch(512, 1))
+    yield "llama.cpp, prompts of 100 tokens together", 24 * 101 / (batch(100, 36) - batch(100, 12))
 
 
 def main():
@@ -155,6 +153,8 @@ def main():
     parser.add_argument("model")
     parser.add_argument("data")
     parser.add_argument("--bin", help="of llama.cpp's programs")
+    parser.add_argument("--no-repack", action="store_true", help="llama.cpp keeps weights as they are; 0.3.36 crashes "
+                        "with AMX otherwise")
     parser.add_argument("--languages", default="sw,tr")
     parser.add_argument("--limit", type=int, default=6, help="questions of each language")
     parser.add_argument("--rounds", type=int, default=2)
