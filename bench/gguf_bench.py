@@ -70,17 +70,18 @@ def our_decode(a, model, rows, new):
     return our_bench(a, model, "--rows", str(rows), "-n", str(new))
 
 
-def their_decode(a, model, rows, new):
-    cells = (a.prompt + new + 255) // 256 * 256 * rows  # each sequence's come in blocks of 256
+def their_decode(a, model, rows, new, prompt=None):
+    prompt = prompt or a.prompt
+    cells = (prompt + new + 255) // 256 * 256 * rows  # each sequence's come in blocks of 256
     return [os.path.join(a.bin, "llama-batched-bench"), "-m", model, "-t", str(a.threads),
-            "-c", str(cells), "-b", "2048", "-ub", "512", "-npp", str(a.prompt), "-ntg", str(new),
+            "-c", str(cells), "-b", "2048", "-ub", "512", "-npp", str(prompt), "-ntg", str(new),
             "-npl", str(rows), "-pps", "-no-kvu", "--output-format", "jsonl",
             *["--no-repack"] * a.no_repack]
 
 
 def their_load(a, model):
     if a.no_repack:  # which llama-bench does not know
-        return their_decode(argparse.Namespace(**{**vars(a), "prompt": 1}), model, 1, 1)
+        return their_decode(a, model, 1, 1, prompt=1)
     return [os.path.join(a.bin, "llama-bench"), "-m", model, "-t", str(a.threads), "-p", "1", "-n", "0",
             "-r", "1", "--no-warmup"]
 

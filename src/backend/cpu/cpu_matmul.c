@@ -40,7 +40,7 @@ typedef struct Product {
   size_t ld;                            /* words of 32 bits between the packed rows of one */
   int group;                            /* the most panels of one */
   size_t cached;                        /* PairKernels.cached_bytes, or 0 */
-  int span;                             /* blocks of K that all rows go through together */
+  int span;                             /* blocks of K after which the sums are in y */
   int first_panel[CPU_MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
 
@@ -67,12 +67,15 @@ static const char *panel_at(const Product *p, int panel, int block) {
 }
 
 /* Rows [row, row + rows), lda apart, against panels [panel, panel + panels) in one block of K. Sums
- * of the blocks before are in `sums`, and the result goes there until the last block. */
+ * of the blocks before are in `sums`, and the result goes there until the span's last block, which
+ * writes it into y, where the next span finds it. */
 static GemmArgs part_of(const Product *p, const float *a, size_t lda, int row, int rows, int panel,
                         int panels, int block, float *sums, size_t ld) {
   const Weight *w = p->w;
   const int columns = p->b->kernels->tile_columns, first = panel * columns;
-  const bool last = block == p->blocks - 1;
+  const bool last = block == p->blocks - 1, begins = block % p->span == 0,
+             ends = last || (block + 1) % p->span == 0;
+  float *y = p->y + (size_t)row * (size_t)w->n + first;
   return (GemmArgs){.a = a,
                     .lda = lda,
                     .rows = rows,
@@ -81,10 +84,12 @@ static GemmArgs part_of(const Product *p, const float *a, size_t lda, int row, i
                     .columns = w->n - first < panels * columns ? w->n - first : panels * columns,
                     .b = panel_at(p, panel, block),
                     .panel_stride = w->panel_stride,
-                    .c = last ? p->y + (size_t)row * (size_t)w->n + first : sums,
-                    .ldc = last ? (size_t)w->n : ld,
-                    .add = block > 0 ? sums : NULL,
-                    .ld_add = ld,
+                    .c = ends ? y : sums,
+                    .ldc = ends ? (size_t)w->n : ld,
+                    .add = block == 0 ? NULL
+                           : begins   ? y
+                                      : sums,
+                    .ld_add = begins ? (size_t)w->n : ld,
                     .bias = last && p->bias ? p->bias + first : NULL};
 }
 
@@ -131,21 +136,17 @@ static void stream_group(void *context, size_t group, int thread) {
     }
 }
 
-/* Panels [first, first + panels) and rows [begin, stop) over the blocks of K [from, to). Between
- * such spans, the sums are in y. */
+/* Panels [first, first + panels) and rows [begin, stop) over a span of blocks of K, [from, to). */
 static void multiply_span(const Product *p, int first, int panels, int begin, int stop, int from,
                           int to, int thread) {
   const int columns = p->b->kernels->tile_columns;
-  const size_t ld = (size_t)p->group * (size_t)columns + 16, n = (size_t)p->w->n;
+  const size_t ld = (size_t)p->group * (size_t)columns + 16;
   for (int row = begin; row < stop; row += p->row_block)
     for (int i = from; i < to; i++) {
       const int end = row + p->row_block < stop ? row + p->row_block : stop;
       GemmArgs g = part_of(p, packed_at(p, i, row), p->ld, row, end - row, first, panels, i,
                            cpu_scratch(p->b, thread), ld);
       const bool last = i == to - 1;
-      float *y = p->y + (size_t)row * n + first * columns;
-      if (last) g.c = y, g.ldc = n;
-      if (i == from && from > 0) g.add = y, g.ld_add = n;
       const int next = !last        ? row
                        : end < stop ? end
                                     : begin,
@@ -317,11 +318,11 @@ static void divide_panels(Product *p, int threads) {
 /* Blocks of K of PairKernels.cached_bytes. With more of them, a group has so few panels that the rows
  * are read too often. */
 #define CACHED_BLOCKS 4
-/* Panels of a group that stays in L2 with a span of K. There are never more groups than have a
+/* Panels of a group that stays in L2 with so many blocks of K. There are never more groups than have a
  * place. */
-static int cached_panels(const Product *p) {
+static int cached_panels(const Product *p, int span) {
   const size_t block = (size_t)p->depth * (size_t)p->b->kernels->tile_columns * sizeof(uint16_t),
-               fit = p->cached / 2 / ((size_t)p->span * block);
+               fit = p->cached / 2 / ((size_t)span * block);
   const int least = p->w->panels / (CPU_MOST_GROUPS / 2) + 1;
   return fit > CPU_GROUP_PANELS ? CPU_GROUP_PANELS : (int)fit > least ? (int)fit : least;
 }
@@ -335,7 +336,7 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
                .depth = b->pairs ? 2 * b->pairs->block_words : BACKEND_K_BLOCK,
                .ld = b->pairs ? b->pairs->packed_ld : CPU_PACKED_LD,
                .group = CPU_GROUP_PANELS,
-               .cached = b->pairs && !w->quantised ? b->pairs->cached_bytes : 0};
+               .cached = b->pairs ? b->pairs->cached_bytes : 0};
   p.blocks = (w->k + p.depth - 1) / p.depth;
   const int tile = b->kernels->tile_rows,
             most = (int)(CPU_PACKED_ROWS * CPU_PACKED_LD / p.ld / (size_t)p.blocks),
@@ -343,8 +344,9 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
   const size_t rows_bytes = (size_t)(m < most ? m : most) * (size_t)p.blocks * p.ld * sizeof(float);
   const bool streams =
       rows_bytes <= (p.cached ? p.cached : CPU_ROW_BLOCK * CPU_PACKED_LD * sizeof(float));
-  p.span = p.cached && p.blocks > CACHED_BLOCKS ? CACHED_BLOCKS : p.blocks;
-  if (p.cached) p.group = cached_panels(&p);
+  const int held = p.blocks < CACHED_BLOCKS ? p.blocks : CACHED_BLOCKS;
+  p.span = p.cached && !streams ? held : p.blocks;
+  if (p.cached) p.group = cached_panels(&p, held);
   for (int first = 0; first < m; first += most) {
     p.m = m - first < most ? m - first : most;
     p.x = cpu_floats(x) + (size_t)first * (size_t)w->k;
